@@ -1,0 +1,141 @@
+"""The one error tree. Whatever can go wrong for a user is one of these; everything else is a bug in the harness.
+
+    HarnessError                 70  something in the harness itself
+    +-- UsageError                2  an option, variable or argument that cannot be used
+    +-- ComposeError              3  the compose file or a file that it names
+    |   `-- PlanError             3  the services in it cannot be put in order or bound to a kind
+    +-- ServiceError              4  a service did not do what it had to
+    |   +-- ServiceExited         4  ended by itself
+    |   +-- NotReady              4  alive, and not ready in time
+    |   `-- ClientError           4  a call through one of our clients failed
+    +-- NothingRan                5  no test was executed
+    +-- FidelityError             6  what was required cannot be had here
+    +-- RuntimeUnavailable        7  the runtime that was asked for does not answer
+    +-- ReportError               8  the report cannot be written
+    +-- LeftBehind                9  something of ours is still there after the end
+    +-- PortError                11  no address to be had
+    +-- KeeperError              12  the process that owns the stack is gone or refuses
+    `-- FaultError               13  a fault cannot be injected, witnessed or undone
+
+Exit code 0 is green and 1 is red (a test failed); 130 is Ctrl-C. 10 and 20 are left to the canary's answers.
+
+A message has three parts: what was found, what was expected, and the next step to take. Exceptions of other
+libraries become these at the edge, with the cause kept (`raise ... from`).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+EXIT_GREEN = 0
+EXIT_RED = 1
+EXIT_INTERRUPTED = 130
+
+
+class HarnessError(Exception):
+    """The base of all. `message` is one or more plain sentences for a person; `next_step` says what to do."""
+
+    exit_code: ClassVar[int] = 70
+
+    def __init__(self, message: str, next_step: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  -> {self.next_step}" if self.next_step else self.message
+
+
+class UsageError(HarnessError):
+    """An option, variable or argument that cannot be used."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ComposeError(HarnessError):
+    """A compose file that cannot be read. The message names file, service, key and what was expected."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class PlanError(ComposeError):
+    """The services of a readable compose file cannot be put in order or bound to what the harness knows."""
+
+
+class ServiceError(HarnessError):
+    """A service did not do what it had to."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class ServiceExited(ServiceError):
+    """A service ended by itself. The message has its exit code and last log lines."""
+
+
+class NotReady(ServiceError):
+    """A service is alive and did not become ready in time. The message has what was last seen."""
+
+
+class ClientError(ServiceError):
+    """A call through one of the harness's own clients failed."""
+
+
+class NothingRan(HarnessError):
+    """A run executed no test, which is never a pass."""
+
+    exit_code: ClassVar[int] = 5
+
+
+class FidelityError(HarnessError):
+    """A real server was required and only an emulator can be had."""
+
+    exit_code: ClassVar[int] = 6
+
+
+class RuntimeUnavailable(HarnessError):
+    """The runtime that was asked for by name does not answer. An explicit choice never degrades."""
+
+    exit_code: ClassVar[int] = 7
+
+
+class ReportError(HarnessError):
+    """The reports directory cannot be written."""
+
+    exit_code: ClassVar[int] = 8
+
+
+class LeftBehind(HarnessError):
+    """A process, container, network or folder of this run is still there after its end."""
+
+    exit_code: ClassVar[int] = 9
+
+
+class PortError(HarnessError):
+    """No free port, or the wanted one belongs to somebody else."""
+
+    exit_code: ClassVar[int] = 11
+
+
+class KeeperError(HarnessError):
+    """The keeper cannot be started, is gone, or refused a request."""
+
+    exit_code: ClassVar[int] = 12
+
+
+class FaultError(HarnessError):
+    """A fault cannot be injected, was not witnessed, or could not be undone."""
+
+    exit_code: ClassVar[int] = 13
+
+
+def all_errors() -> tuple[type[HarnessError], ...]:
+    """Every class of the tree, the base first: for the reference page and for carrying errors over a socket."""
+    found: list[type[HarnessError]] = [HarnessError]
+    for error in found:
+        found.extend(error.__subclasses__())
+    return tuple(found)
+
+
+def error_named(name: str) -> type[HarnessError]:
+    """The class of that name, or the base for a name that is not in the tree."""
+    return next((error for error in all_errors() if error.__name__ == name), HarnessError)

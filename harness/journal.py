@@ -1,0 +1,108 @@
+"""The journal of a run: append-only JSON lines that everything else (verdict, reports, timelines) is read from.
+
+One file, many writers (the pytest controller, its workers, the command line): each event is one line, written under
+a lock, so no line is ever torn. Wall time is seconds since the epoch, for people; order is the file's order.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.credentials import redact
+from harness.errors import ReportError
+
+FILE_NAME = "journal.jsonl"
+
+RUN_STARTED = "run_started"
+"""`run`, `seed`, `runtime`, `reason`, `services`, `argv`, `version`."""
+SERVICE_READY = "service_ready"
+"""`service`, `kind`, `fidelity`, `seconds`."""
+SERVICE_FAILED = "service_failed"
+"""`service`, `kind`, `cause`, `state` (`failed`, or `blocked` by another service)."""
+LAYER_STARTED = "layer_started"
+"""`layer`, `name`."""
+LAYER_FINISHED = "layer_finished"
+"""`layer`, `name`, `exit`, `collected`."""
+TEST_FINISHED = "test_finished"
+"""`test`, `layer`, `uses`, `outcome`, `seconds`, `reason`, `detail`, `worker`."""
+SESSION_ERROR = "session_error"
+"""`detail`: pytest itself could not go on (collection error, internal error, crashed worker)."""
+LEFT_BEHIND = "left_behind"
+"""`what`: a list of things still there after the end."""
+RUN_FINISHED = "run_finished"
+"""`exit`."""
+
+EVENT_TYPES = (
+    RUN_STARTED,
+    SERVICE_READY,
+    SERVICE_FAILED,
+    LAYER_STARTED,
+    LAYER_FINISHED,
+    TEST_FINISHED,
+    SESSION_ERROR,
+    LEFT_BEHIND,
+    RUN_FINISHED,
+)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the journal."""
+
+    type: str
+    at: float
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.data[key]
+
+
+class Journal:
+    """Appends events to one file. `secrets` are masked in every line."""
+
+    def __init__(self, path: Path, secrets: Iterable[str] = (), clock: Callable[[], float] = time.time) -> None:
+        self.path = path
+        self._secrets = tuple(secrets)
+        self._clock = clock
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Mask these values too, from now on."""
+        self._secrets = (*self._secrets, *secrets)
+
+    def write(self, event: str, /, **data: Any) -> None:
+        """Append one event. Raises ReportError when the file cannot be written, ValueError for an unknown type."""
+        if event not in EVENT_TYPES:
+            raise ValueError(f"unknown event type {event!r}")
+        line = json.dumps({"type": event, "at": round(self._clock(), 6), **data}, default=str, ensure_ascii=False)
+        try:
+            _append(self.path, redact(line, self._secrets) + "\n")
+        except OSError as error:
+            raise ReportError(f"journal {self.path}: {error.strerror}", "check the disk and --reports") from error
+
+
+def _append(path: Path, line: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.write(descriptor, line.encode())
+    finally:
+        os.close(descriptor)
+
+
+def read(path: Path) -> Iterator[Event]:
+    """Every whole event of a journal, in order. A last line cut off by a crash is left out; absent file, no events."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            if not line.endswith("\n"):
+                return
+            data = json.loads(line)
+            yield Event(data.pop("type"), data.pop("at"), data)

@@ -1,0 +1,210 @@
+"""Frozen data that flows through the harness: what is to run, where it answers, how real it is, what was judged.
+
+Knows nothing of files, sockets or libraries. Seconds are floats, ports ints, paths `pathlib.Path`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+class RuntimeName(StrEnum):
+    """Where services run."""
+
+    DOCKER = "docker"
+    PROCESS = "process"
+    EXTERNAL = "external"
+
+
+class Source(StrEnum):
+    """What answers, apart from where it runs. An emulator inside a container is an emulator."""
+
+    IMAGE = "image"
+    BINARY = "binary"
+    EMULATOR = "emulator"
+    LIVE = "live"
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How real a service is: what answers, its version, and the version that the compose file pins."""
+
+    source: Source
+    version: str = ""
+    pin: str = ""
+    detail: str = ""
+
+    @property
+    def verified(self) -> bool:
+        """Whether a pass says anything about the real service."""
+        return self.source is not Source.EMULATOR
+
+    def __str__(self) -> str:
+        version = self.version or "version unknown"
+        pin = f", pin {self.pin}" if self.pin and self.pin != self.version.partition("+")[0] else ""
+        return f"{self.source} ({version}{pin})"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One address of a service as the tests reach it. `scheme` is `http`, `https`, `grpc`, `redis`, `tcp` or `udp`."""
+
+    name: str
+    host: str
+    port: int
+    scheme: str = "tcp"
+
+    @property
+    def address(self) -> str:
+        """`host:port`."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """`scheme://host:port`, without a path."""
+        return f"{self.scheme}://{self.address}"
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port that a kind of service listens on inside its container."""
+
+    name: str
+    number: int
+    scheme: str = "tcp"
+
+
+@dataclass(frozen=True)
+class Health:
+    """A compose health check. Times in seconds; `test` as Compose writes it, empty when disabled."""
+
+    test: tuple[str, ...]
+    interval: float = 30.0
+    timeout: float = 30.0
+    retries: int = 3
+    start_period: float = 0.0
+
+    @property
+    def needs_shell(self) -> bool:
+        """Whether the image must have `/bin/sh`."""
+        return bool(self.test) and self.test[0] == "CMD-SHELL"
+
+
+@dataclass(frozen=True)
+class Mount:
+    """Something of the host or of the engine seen at `target` inside a container.
+
+    `kind` is `bind` (`source` is a path of the host), `volume` (`source` is a volume's name), `tmpfs`
+    (no source) or `content` (`source` is the text of an inline config).
+    """
+
+    kind: str
+    target: str
+    source: str = ""
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Resource limits of a container. Memory in bytes, zero for none."""
+
+    memory: int = 0
+    cpus: float = 0.0
+    pids: int = 0
+
+
+@dataclass(frozen=True)
+class ServicePlan:
+    """One service as it is to be run, read from the compose file and bound to a kind (None when unknown)."""
+
+    name: str
+    image: str
+    kind: str | None
+    command: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    ports: tuple[Port, ...] = ()
+    health: Health | None = None
+    depends_on: Mapping[str, str] = field(default_factory=dict)
+    user: str = ""
+    read_only: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    security_opt: tuple[str, ...] = ()
+    limits: Limits = Limits()
+    stop_grace: float = 10.0
+    hostname: str = ""
+    origin: str = ""
+
+    @property
+    def pin(self) -> str:
+        """The tag of the image, without a digest: what the compose file says should run."""
+        name, _, _digest = self.image.partition("@")
+        _, colon, tag = name.rpartition(":")
+        return tag if colon and "/" not in tag else ""
+
+
+@dataclass(frozen=True)
+class StackPlan:
+    """All services in waves: everything in a wave may start at once, and needs only earlier waves."""
+
+    project: str
+    services: Mapping[str, ServicePlan]
+    waves: tuple[tuple[str, ...], ...]
+    runtime: RuntimeName
+    fidelity: Mapping[str, Fidelity]
+    ready_timeout: float = 60.0
+
+    @property
+    def emulated(self) -> tuple[str, ...]:
+        """The services that an emulator stands in for."""
+        return tuple(name for name, fidelity in self.fidelity.items() if not fidelity.verified)
+
+
+class State(StrEnum):
+    """What a service is doing, as its owner sees it."""
+
+    PENDING = "pending"
+    STARTING = "starting"
+    READY = "ready"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """What the keeper tells of one service. `cause` says why it is not ready; `ready_after` is in seconds."""
+
+    name: str
+    kind: str | None
+    state: State
+    fidelity: Fidelity
+    endpoints: Mapping[str, Endpoint]
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ready_after: float = 0.0
+    cause: str = ""
+    log: Path = Path()
+
+
+class Outcome(StrEnum):
+    """How a test ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    SKIPPED = "skipped"
+    BLOCKED = "blocked"
+
+
+class Verdict(StrEnum):
+    """What a run, a layer or an experiment comes to. Unknown never passes."""
+
+    VALID = "valid"
+    INVALID = "invalid"
+    UNKNOWN = "unknown"

@@ -1,0 +1,159 @@
+"""What the middle of the harness asks of its edges: runtimes, handles, and what a handle can have done to it.
+
+Faults ask for these capabilities, never for a runtime; the stack sees only `Runtime`. A handle without lifecycle
+(`Handle`, an environment that is not ours) has no destructive operation in its type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from harness.credentials import Secret
+from harness.model import Endpoint, Fidelity, ServicePlan, StackPlan
+
+
+@runtime_checkable
+class Handle(Protocol):
+    """A running service as its clients see it."""
+
+    @property
+    def name(self) -> str:
+        """The service's name in the compose file."""
+        ...
+
+    @property
+    def kind(self) -> str | None:
+        """What the harness knows it as, or None."""
+        ...
+
+    @property
+    def fidelity(self) -> Fidelity:
+        """What answers here, and in which version."""
+        ...
+
+    @property
+    def endpoints(self) -> Mapping[str, Endpoint]:
+        """Every address, by the port's name in the kind."""
+        ...
+
+    @property
+    def credentials(self) -> Mapping[str, Secret]:
+        """What clients need to log in, by the names that the kind declares."""
+        ...
+
+    def endpoint(self, name: str = "") -> Endpoint:
+        """One address; the kind's first when no name is given. Raises UsageError for an unknown name."""
+        ...
+
+
+@runtime_checkable
+class Killable(Protocol):
+    """Can be ended at once, as by a crash, and started again on the same address with the same data."""
+
+    def kill(self) -> None:
+        """SIGKILL. Returns when the process or container is gone."""
+        ...
+
+    def start(self, wait: bool = True) -> None:
+        """Start again after `kill` or `stop`; with `wait`, return when ready. Raises ServiceError."""
+        ...
+
+
+@runtime_checkable
+class Stoppable(Protocol):
+    """Can be asked to end in order."""
+
+    def stop(self, grace: float | None = None) -> None:
+        """SIGTERM, then SIGKILL after `grace` seconds (the service's own grace when None)."""
+        ...
+
+
+@runtime_checkable
+class Pausable(Protocol):
+    """Can be frozen: the kernel goes on accepting connections, nothing answers."""
+
+    def pause(self) -> None:
+        """Freeze every process of the service. Returns when frozen."""
+        ...
+
+    def resume(self) -> None:
+        """Undo `pause`. Harmless when not paused."""
+        ...
+
+
+@runtime_checkable
+class Loggable(Protocol):
+    """Keeps what the service printed, in one file that only grows during a run."""
+
+    @property
+    def log(self) -> Path:
+        """The file. Its size before and after a test cuts out the test's window."""
+        ...
+
+
+@runtime_checkable
+class ManagedHandle(Handle, Killable, Stoppable, Pausable, Loggable, Protocol):
+    """A service that the harness itself runs."""
+
+    def restart(self) -> None:
+        """`stop`, `start`, ready again."""
+        ...
+
+
+class Instance(Protocol):
+    """One started service inside its runtime: what the keeper holds. Not a client's view."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs (a paused one does)."""
+        ...
+
+    def exit_report(self) -> str:
+        """How it ended (exit code or signal, out of memory) in words; empty while it lives."""
+        ...
+
+    def launch(self) -> None:
+        """Start it, at first or again. Returns at once; readiness is asked elsewhere."""
+        ...
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        ...
+
+    def stop(self, grace: float) -> None:
+        """SIGTERM, SIGKILL after `grace` seconds, and wait until it is gone."""
+        ...
+
+    def pause(self) -> None:
+        """Freeze it."""
+        ...
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        ...
+
+    def healthy(self) -> bool | None:
+        """The answer of its own health check; None when it has none that this runtime can run."""
+        ...
+
+
+class Runtime(Protocol):
+    """Where services run: containers, processes."""
+
+    def prepare(self, plan: StackPlan) -> None:
+        """What is needed once before any service: networks, volumes. Raises HarnessError."""
+        ...
+
+    def create(self, service: ServicePlan, addresses: Mapping[str, Mapping[str, Endpoint]], log: Path) -> Instance:
+        """An instance that is not launched yet, to answer at its leased addresses (by service, by port name)."""
+        ...
+
+    def close(self) -> list[str]:
+        """Remove everything. Returns what could not be removed, empty when all is gone."""
+        ...
+
+
+Spawner = Callable[[Callable[[], None]], None]
+"""Runs a callable on the keeper's main thread and waits: a child dies with the *thread* that started it."""
