@@ -1,0 +1,149 @@
+"""Every option, declared once: flag, environment variable, key in `pyproject.toml`, help and default come from here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+
+TRUE = frozenset({"1", "true", "yes", "on"})
+FALSE = frozenset({"0", "false", "no", "off", ""})
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option. `name` is its spelling in files (`ready_timeout`); the flag and the variable derive from it."""
+
+    name: str
+    parse: Callable[[str], Any]
+    default: Any
+    help: str
+    metavar: str = ""
+    repeat: bool = False
+
+    @property
+    def flag(self) -> str:
+        """`--ready-timeout`."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """`HARNESS_READY_TIMEOUT`."""
+        return "HARNESS_" + self.name.upper()
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether the flag takes no value."""
+        return self.parse is boolean
+
+
+def boolean(text: str) -> bool:
+    """`1/true/yes/on` or `0/false/no/off`."""
+    lowered = text.strip().lower()
+    if lowered not in TRUE | FALSE:
+        raise ValueError("expected true or false")
+    return lowered in TRUE
+
+
+def seconds(text: str) -> float:
+    """A duration: `90`, `90s`, `2m`, `500ms`. Returns seconds."""
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+    for unit, factor in units.items():
+        number = text.removesuffix(unit)
+        if number != text and number.replace(".", "", 1).isdigit():
+            return float(number) * factor
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError("expected a duration such as 90, 90s, 2m or 500ms") from None
+    if value < 0:
+        raise ValueError("expected a duration that is not negative")
+    return value
+
+
+def choice(*allowed: str) -> Callable[[str], str]:
+    """One of the given words."""
+
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"expected one of {', '.join(allowed)}")
+        return text
+
+    return parse
+
+
+def whole(text: str) -> int:
+    """A whole number that is not negative."""
+    if not text.strip().isdigit():
+        raise ValueError("expected a whole number")
+    return int(text)
+
+
+def words(text: str) -> tuple[str, ...]:
+    """A list separated by commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def path(text: str) -> Path:
+    """A path, `~` expanded."""
+    return Path(text).expanduser()
+
+
+def paths(text: str) -> tuple[Path, ...]:
+    """A list of paths separated by commas."""
+    return tuple(path(part) for part in words(text))
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "compose",
+        paths,
+        (Path("compose/stack.yml"),),
+        "Compose file of the stack; give it again for an overlay.",
+        "FILE",
+        repeat=True,
+    ),
+    Option(
+        "runtime",
+        choice("auto", "docker", "process"),
+        "auto",
+        "Where services run: docker, process (real binaries, else emulators), or auto.",
+        "NAME",
+    ),
+    Option(
+        "require_fidelity",
+        words,
+        (),
+        "Fail instead of using an emulator: `real` for all services, or service names.",
+        "real|SERVICE",
+    ),
+    Option("reports", path, Path("reports"), "Directory that gets one folder per run.", "DIR"),
+    Option("keep", choice("never", "on-failure", "always"), "never", "Leave the stack up after the run.", "WHEN"),
+    Option("ready_timeout", seconds, 60.0, "How long all services together may take to be ready.", "TIME"),
+    Option("seed", whole, None, "Seed of everything random in the run; drawn and printed when not given.", "N"),
+    Option("gate", boolean, True, "Report tests of later layers as blocked when a service they use is red."),
+    Option("layers", words, (), "Only these layers, by name (services, integration, ...).", "NAME"),
+    Option("state", path, None, "Directory for sockets and data of running stacks.", "DIR"),
+    Option("attach", str, "", "Use the running stack of this run id (see `harness status`).", "RUN"),
+    Option(
+        "allow_degrade",
+        boolean,
+        False,
+        "With CI set, let `auto` fall back to the process runtime when docker does not answer.",
+    ),
+    Option("binaries", words, (), "Real servers to use, as kind=path (consul=/opt/consul).", "KIND=PATH"),
+)
+
+INTERNAL_VARIABLES = frozenset({"HARNESS_RUN_DIR", "HARNESS_REPORT_DIR", "HARNESS_LAYER", "HARNESS_ENABLED"})
+"""Variables that one part of the harness sets for another. Not options."""
+
+
+def option_named(name: str) -> Option:
+    """The declared option of that name. Raises UsageError for one that does not exist."""
+    for option in OPTIONS:
+        if option.name == name:
+            return option
+    raise UsageError(f"unknown option {name!r}: expected one of {', '.join(option.name for option in OPTIONS)}")
