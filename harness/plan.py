@@ -1,0 +1,135 @@
+"""From settings, a compose file and what is known of kinds to a `StackPlan`: pure, nothing is started or asked.
+
+What needs asking (does the engine answer, is there a binary) is handed in as answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from harness.config.compose import ComposeFile
+from harness.credentials import random_secret
+from harness.errors import FidelityError, PlanError
+from harness.model import Endpoint, Fidelity, RuntimeName, ServicePlan, Source, StackPlan
+from harness.services import SERVICES, kind_named, kind_of_image
+from harness.services.base import Binary
+
+REAL = "real"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The runtime of a run, and the words that say why."""
+
+    runtime: RuntimeName
+    reason: str
+
+
+def variables_for_run(environment: Mapping[str, str]) -> dict[str, str]:
+    """What interpolates a compose file: the user's environment, and a random value for each secret not set there."""
+    drawn = {name: random_secret().reveal() for kind in SERVICES for name in kind.secret_variables}
+    return {**drawn, **environment}
+
+
+def bind_kinds(compose: ComposeFile) -> dict[str, ServicePlan]:
+    """Give each service its kind: the one named by `x-harness`, else the one its image belongs to, else none."""
+    bound = {}
+    for name, service in compose.services.items():
+        kind = kind_named(service.kind) if service.kind else kind_of_image(service.image)
+        bound[name] = replace(service, kind=kind.name if kind else None)
+    return bound
+
+
+def waves(services: Mapping[str, ServicePlan]) -> tuple[tuple[str, ...], ...]:
+    """Start order: everything in a wave needs only earlier waves. Raises PlanError naming a cycle."""
+    placed: list[tuple[str, ...]] = []
+    done: set[str] = set()
+    while len(done) < len(services):
+        ready = tuple(
+            name for name, service in services.items() if name not in done and done.issuperset(service.depends_on)
+        )
+        if not ready:
+            raise PlanError(f"depends_on goes in a circle: {_circle(services, done)}", "remove one of them")
+        placed.append(ready)
+        done.update(ready)
+    return tuple(placed)
+
+
+def _circle(services: Mapping[str, ServicePlan], done: set[str]) -> str:
+    seen: list[str] = []
+    name = next(item for item in services if item not in done)
+    while name not in seen:
+        seen.append(name)
+        name = next(needed for needed in services[name].depends_on if needed not in done)
+    return " -> ".join([*seen[seen.index(name) :], name])
+
+
+def process_fidelity(service: ServicePlan, binary: Binary | None) -> Fidelity:
+    """What answers for a service on the process runtime."""
+    if binary:
+        return Fidelity(Source.BINARY, binary.version, service.pin, str(binary.path))
+    return Fidelity(Source.EMULATOR, "", service.pin)
+
+
+def make_plan(
+    compose: ComposeFile,
+    choice: Choice,
+    binaries: Mapping[str, Binary | None],
+    required: Iterable[str] = (),
+    ready_timeout: float = 60.0,
+) -> StackPlan:
+    """The plan of a stack. `binaries` answers, by service, which real server was found (process runtime only).
+
+    Raises PlanError for a cycle or a service that the runtime cannot run, FidelityError when `required` names
+    `real` or a service for which only an emulator can be had.
+    """
+    services = bind_kinds(compose)
+    fidelity = {name: _fidelity(service, choice, binaries.get(name)) for name, service in services.items()}
+    _require(required, services, fidelity)
+    return StackPlan(compose.name, services, waves(services), choice.runtime, fidelity, ready_timeout)
+
+
+def _fidelity(service: ServicePlan, choice: Choice, binary: Binary | None) -> Fidelity:
+    if choice.runtime is not RuntimeName.PROCESS:
+        return Fidelity(Source.IMAGE, service.pin, service.pin, service.image)
+    if service.kind is None:
+        known = ", ".join(kind.name for kind in SERVICES)
+        raise PlanError(
+            f"{service.origin}: service {service.name}: image {service.image!r} is of no kind that runs as a process "
+            f"(known: {known})",
+            "use the docker runtime, or bind it with `x-harness: {kind: ...}`",
+        )
+    return process_fidelity(service, binary)
+
+
+def _require(required: Iterable[str], services: Mapping[str, ServicePlan], fidelity: Mapping[str, Fidelity]) -> None:
+    for wanted in required:
+        names = list(services) if wanted == REAL else [wanted]
+        if wanted != REAL and wanted not in services:
+            raise FidelityError(f"--require-fidelity {wanted}: no such service; known: {', '.join(services)}")
+        missing = [name for name in names if not fidelity[name].verified]
+        if missing:
+            raise FidelityError(
+                f"--require-fidelity {wanted}: only an emulator is here for {', '.join(missing)}",
+                "install the real server and put it on PATH or name it with --binaries, or use --runtime docker",
+            )
+
+
+def rewrite(value: str, addresses: Mapping[str, Mapping[str, Endpoint]], ports: Mapping[str, Mapping[int, str]]) -> str:
+    """`value` with every `service:port` of the stack replaced by the leased address of that port.
+
+    `ports` gives, by service, which port name a container's port number has. What is not a known service at a known
+    port stays as it is.
+    """
+
+    def leased(match: re.Match[str]) -> str:
+        service, number = match.group(1), int(match.group(2))
+        name = ports[service].get(number)
+        return addresses[service][name].address if name in addresses[service] and name else match.group(0)
+
+    if not ports:
+        return value
+    names = "|".join(sorted(map(re.escape, ports), key=len, reverse=True))
+    return re.sub(rf"(?<![\w.-])({names}):(\d+)(?!\d)", leased, value)

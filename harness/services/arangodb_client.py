@@ -1,0 +1,32 @@
+"""python-arango with nothing hidden: no retries, no failover between hosts, bounded time, no environment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from arango.client import ArangoClient
+from arango.http import DefaultHTTPClient
+from requests import Session
+
+from harness.credentials import Secret
+from harness.model import Endpoint
+
+if TYPE_CHECKING:
+    from arango.database import StandardDatabase
+
+
+class PlainHttp(DefaultHTTPClient):
+    """The library's HTTP side, over sessions that take nothing from the environment."""
+
+    def create_session(self, host: str) -> Session:
+        """What the library calls once per host."""
+        session: Session = super().create_session(host)
+        session.trust_env = False
+        return session
+
+
+def connect(endpoint: Endpoint, password: Secret, database: str, timeout: float) -> StandardDatabase:
+    """One database as root. The password is checked at the first call, not here."""
+    http = PlainHttp(request_timeout=timeout, retry_attempts=0)
+    client = ArangoClient(hosts=endpoint.url, http_client=http, resolver_max_tries=1)
+    return client.db(database, username="root", password=password.reveal())

