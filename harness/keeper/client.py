@@ -1,0 +1,309 @@
+"""The keeper as its clients see it: launch or find it, and operate its stack through handles."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from harness.credentials import Secret
+from harness.errors import HarnessError, KeeperError
+from harness.keeper import wire
+from harness.keeper.identity import Identity
+from harness.keeper.rundir import RunDir
+from harness.model import Endpoint, Fidelity, ServiceStatus, StackPlan, State
+from harness.stack import pick_endpoint
+
+LAUNCH_WITHIN = 15.0
+"""Seconds until a launched keeper answers. It needs a tenth of one; a loaded machine more."""
+
+Progress = Callable[[ServiceStatus], None]
+
+
+def ignore(status: ServiceStatus) -> None:
+    """For callers that do not want progress."""
+    del status
+
+
+class KeeperClient:
+    """One connection. Threads may share it; requests of one connection are answered one after another."""
+
+    def __init__(self, run_dir: RunDir) -> None:
+        self.run_dir = run_dir
+        self._lock = threading.Lock()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            self._socket.connect(str(run_dir.socket))
+        except OSError as error:
+            self._socket.close()
+            raise KeeperError(f"run {run_dir.run}: its keeper does not answer: {error.strerror}") from error
+        self._file = self._socket.makefile("rwb")
+
+    def call(self, operation: str, on_event: Callable[[Any], None] | None = None, **arguments: Any) -> Any:
+        """Ask and wait for the answer. Raises the keeper's own error, or KeeperError when it is gone."""
+        with self._lock:
+            try:
+                self._file.write(wire.encode({"op": operation, **arguments}))
+                self._file.flush()
+                for line in self._file:
+                    message = json.loads(line)
+                    if "event" not in message:
+                        return _unpacked(message)
+                    if on_event:
+                        on_event(message["event"])
+            except (OSError, ValueError) as error:
+                raise KeeperError(f"run {self.run_dir.run}: lost its keeper: {error}", _see(self.run_dir)) from error
+        raise KeeperError(f"run {self.run_dir.run}: its keeper ended", _see(self.run_dir))
+
+    def start(
+        self, plan: StackPlan, report: Path, about: Mapping[str, Any], progress: Progress = ignore
+    ) -> RemoteStack:
+        """Start the stack, or join the one that is started already. Services that failed are told in their status."""
+        statuses = self.call(
+            "start",
+            lambda event: progress(wire.status_from_wire(event)),
+            plan=wire.plan_to_wire(plan),
+            report=str(report),
+            about=dict(about),
+        )
+        return RemoteStack(self, [wire.status_from_wire(status) for status in statuses])
+
+    def stack(self) -> RemoteStack:
+        """The stack as it is now; empty before it was started."""
+        return RemoteStack(self, [wire.status_from_wire(status) for status in self.call("status")])
+
+    def keep(self) -> None:
+        """Let the stack live on after its owner."""
+        self.call("keep")
+
+    def close_stack(self) -> list[str]:
+        """End the stack and its keeper. Returns what is left behind."""
+        left: list[str] = self.call("close")
+        return left
+
+    def disconnect(self) -> None:
+        """End this connection; what it broke and did not heal is healed by the keeper."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+def _unpacked(message: Mapping[str, Any]) -> Any:
+    if "error" in message:
+        raise wire.error_from_wire(message["error"])
+    return message["ok"]
+
+
+def _see(run_dir: RunDir) -> str:
+    return f"see {run_dir.log}" if run_dir.log.exists() else "start again"
+
+
+# -- launching --------------------------------------------------------------------------------------------------
+
+
+class Lifeline:
+    """The pipe that a keeper watches, held by its owner. A forked child gives it up."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        if self.process.stdin:
+            with suppress(OSError):
+                self.process.stdin.close()
+
+    def cut(self, within: float = 20.0) -> None:
+        """Tell the keeper to end, and wait until it has."""
+        self._forget()
+        try:
+            self.process.wait(within)
+        except subprocess.TimeoutExpired as error:
+            raise KeeperError(f"the keeper (pid {self.process.pid}) did not end within {within:.0f} s") from error
+
+
+def launch(run_dir: RunDir, owner: Identity | None, lifeline: bool = False) -> Lifeline | None:
+    """Start a keeper unless one answers already; of many callers at once, one starts it.
+
+    Returns the lifeline when this call started the keeper with one. Raises KeeperError when it does not come up.
+    """
+    with _launch_lock(run_dir):
+        if _answers(run_dir):
+            return None
+        process = _spawn(run_dir, owner, lifeline)
+        _wait_for(run_dir, process)
+    return Lifeline(process) if lifeline else None
+
+
+@contextmanager
+def _launch_lock(run_dir: RunDir) -> Iterator[None]:
+    with (run_dir.path / "launch.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _answers(run_dir: RunDir) -> bool:
+    try:
+        KeeperClient(run_dir).disconnect()
+    except KeeperError:
+        return False
+    return True
+
+
+def _spawn(run_dir: RunDir, owner: Identity | None, lifeline: bool) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "harness.keeper.server", "--run-dir", str(run_dir.path)]
+    command += ["--owner", owner.to_json()] if owner else []
+    command += ["--lifeline"] if lifeline else []
+    with run_dir.log.open("ab") as log:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE if lifeline else subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def _wait_for(run_dir: RunDir, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + LAUNCH_WITHIN
+    while not _answers(run_dir):
+        if process.poll() is not None or time.monotonic() > deadline:
+            printed = run_dir.log.read_text(errors="replace").strip().splitlines()[-5:] if run_dir.log.exists() else []
+            raise KeeperError("the keeper did not come up: " + (" | ".join(printed) or f"exit {process.returncode}"))
+        time.sleep(0.005)
+
+
+# -- handles ----------------------------------------------------------------------------------------------------
+
+
+class RemoteHandle:
+    """A service of the keeper's stack. It is a `ManagedHandle`: every operation is a request to the keeper."""
+
+    def __init__(self, client: KeeperClient, status: ServiceStatus) -> None:
+        self._client, self._status = client, status
+
+    @property
+    def name(self) -> str:
+        """The service's name in the compose file."""
+        return self._status.name
+
+    @property
+    def kind(self) -> str | None:
+        """What the harness knows it as."""
+        return self._status.kind
+
+    @property
+    def state(self) -> State:
+        """What it was doing when last asked."""
+        return self._status.state
+
+    @property
+    def cause(self) -> str:
+        """Why it is not ready."""
+        return self._status.cause
+
+    @property
+    def ready_after(self) -> float:
+        """Seconds from launch to ready."""
+        return self._status.ready_after
+
+    @property
+    def fidelity(self) -> Fidelity:
+        """What answers here."""
+        return self._status.fidelity
+
+    @property
+    def endpoints(self) -> Mapping[str, Endpoint]:
+        """Every address, by the port's name."""
+        return self._status.endpoints
+
+    @property
+    def credentials(self) -> Mapping[str, Secret]:
+        """What clients need to log in."""
+        return {name: Secret(value) for name, value in self._status.credentials.items()}
+
+    @property
+    def log(self) -> Path:
+        """What it printed, in a file that only grows."""
+        return self._status.log
+
+    def endpoint(self, name: str = "") -> Endpoint:
+        """One address; the first when no name is given. Raises UsageError for an unknown name."""
+        return pick_endpoint(self.name, self.endpoints, name)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._operate("kill")
+
+    def stop(self, grace: float | None = None) -> None:
+        """SIGTERM, then SIGKILL after the grace in seconds."""
+        self._operate("stop", grace=grace)
+
+    def start(self, wait: bool = True) -> None:
+        """Start again on the same address with the same data."""
+        self._operate("start_service", wait=wait)
+
+    def restart(self) -> None:
+        """`stop`, `start`, ready again."""
+        self._operate("restart")
+
+    def pause(self) -> None:
+        """Freeze."""
+        self._operate("pause")
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        self._operate("resume")
+
+    def refresh(self) -> RemoteHandle:
+        """Ask the keeper again."""
+        statuses = map(wire.status_from_wire, self._client.call("status"))
+        self._status = next(status for status in statuses if status.name == self.name)
+        return self
+
+    def _operate(self, verb: str, **arguments: Any) -> None:
+        self._status = wire.status_from_wire(self._client.call(verb, service=self.name, **arguments))
+
+
+class RemoteStack(Mapping[str, RemoteHandle]):
+    """The services of a running stack by name, in start order."""
+
+    def __init__(self, client: KeeperClient, statuses: list[ServiceStatus]) -> None:
+        self.client = client
+        self._handles = {status.name: RemoteHandle(client, status) for status in statuses}
+
+    def __getitem__(self, name: str) -> RemoteHandle:
+        return self._handles[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._handles)
+
+    def __len__(self) -> int:
+        return len(self._handles)
+
+    @property
+    def callback_host(self) -> str:
+        """The address that services can call a receiver of ours on."""
+        return "127.0.0.1"
+
+    def of_kind(self, kind: str) -> RemoteHandle | None:
+        """The first service of a kind, None when the stack has none."""
+        return next((handle for handle in self.values() if handle.kind == kind), None)
+
+    def failed(self) -> list[RemoteHandle]:
+        """The services that are not ready."""
+        return [handle for handle in self.values() if handle.state is not State.READY]
+
+
+def as_harness_error(error: BaseException) -> HarnessError:
+    """For callers that report: any exception as one of ours."""
+    return error if isinstance(error, HarnessError) else HarnessError(f"{type(error).__name__}: {error}")

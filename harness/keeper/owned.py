@@ -1,0 +1,137 @@
+"""What the keeper owns: leases, runtime and stack of one run; started once, whoever asks first."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from harness.errors import KeeperError, UsageError
+from harness.journal import FILE_NAME, LEFT_BEHIND, RUN_STARTED, SERVICE_FAILED, SERVICE_READY, Journal
+from harness.keeper import wire
+from harness.keeper.identity import Identity
+from harness.keeper.leases import Leases
+from harness.keeper.rundir import RunDir
+from harness.keeper.watch import MainLoop
+from harness.model import ServiceStatus, State
+from harness.runtimes import make_runtime
+from harness.stack import Stack, ports_needed
+
+log = logging.getLogger("keeper")
+Tell = Callable[[Any], None]
+
+
+class OwnedStack:
+    """At most one stack. Safe to use from the threads of many clients."""
+
+    def __init__(self, run_dir: RunDir, loop: MainLoop) -> None:
+        self._run_dir, self._loop = run_dir, loop
+        self._leases = Leases()
+        self._lock = threading.Lock()
+        self._stack: Stack | None = None
+        self._started = False
+        self._closing = False
+        self._journal: Journal | None = None
+
+    def start(self, request: dict[str, Any], tell: Tell) -> list[Any]:
+        """Start the plan in the request, or wait for the start that is under way. Returns the statuses."""
+        with self._lock:
+            if self._closing:
+                raise KeeperError("the stack is being closed")
+            if not self._started:
+                self._begin(request, tell)
+                self._started = True
+        return self.statuses()
+
+    def _begin(self, request: dict[str, Any], tell: Tell) -> None:
+        plan, report = wire.plan_from_wire(request["plan"]), Path(request["report"])
+        self._journal = Journal(report / FILE_NAME)
+        self._journal.write(RUN_STARTED, **request["about"])
+        addresses = {name: self._leases.lease_all(ports) for name, ports in ports_needed(plan).items()}
+        runtime = make_runtime(plan.runtime, self._run_dir.path, self._spawn)
+        self._stack = Stack(plan, runtime, addresses, report / "logs")
+        self._stack.start(lambda status: self._progress(status, tell))
+
+    def _progress(self, status: ServiceStatus, tell: Tell) -> None:
+        log.info("%s: %s %s", status.name, status.state, status.cause)
+        if self._journal:
+            self._journal.hide(status.credentials.values())
+            self._note(self._journal, status)
+        try:
+            tell(wire.status_to_wire(status))
+        except OSError:
+            log.info("the client that asked for the start is gone")
+
+    def _note(self, journal: Journal, status: ServiceStatus) -> None:
+        common = {"service": status.name, "kind": status.kind, "fidelity": wire.status_to_wire(status)["fidelity"]}
+        if status.state is State.READY:
+            journal.write(SERVICE_READY, **common, seconds=round(status.ready_after, 3))
+        elif status.state in {State.FAILED, State.BLOCKED}:
+            journal.write(SERVICE_FAILED, **common, cause=status.cause, state=status.state)
+
+    def _spawn(self, start: Callable[[], None]) -> None:
+        """Run `start` on the main thread, then note the new children, so that a later run could sweep them."""
+        done = threading.Event()
+        failure: list[BaseException] = []
+
+        def job() -> None:
+            try:
+                start()
+            except BaseException as error:  # handed over to the thread that waits
+                failure.append(error)
+            finally:
+                done.set()
+
+        if self._closing:
+            raise KeeperError("the stack is being closed")
+        self._loop.submit(job)
+        done.wait()
+        if failure:
+            raise failure[0]
+        self._note_children()
+
+    def _note_children(self) -> None:
+        stack = self._stack
+        services = list(stack.services.values()) if stack else []
+        pids = [getattr(service.instance, "pid", 0) for service in services]
+        identities = [identity for identity in map(Identity.of, filter(None, pids)) if identity]
+        self._run_dir.children.write_text("".join(identity.to_json() + "\n" for identity in identities))
+
+    def statuses(self) -> list[Any]:
+        """The statuses of all services; empty before the start."""
+        return [wire.status_to_wire(status) for status in self._stack.statuses()] if self._stack else []
+
+    def operate(self, verb: str, service: str, request: dict[str, Any]) -> Any:
+        """`kill`, `stop`, `start`, `restart`, `pause`, `resume` one service. Returns its status."""
+        if self._stack is None:
+            raise UsageError("no stack is up")
+        target = self._stack.service(service)
+        match verb:
+            case "stop":
+                target.stop(request.get("grace"))
+            case "start":
+                target.start(bool(request.get("wait", True)))
+            case _:
+                getattr(target, verb)()
+        self._note_children()
+        return wire.status_to_wire(target.status())
+
+    def close(self, loop: MainLoop) -> list[str]:
+        """Stop everything and give the addresses back. Runs on the main thread. Returns what is left behind."""
+        self._closing = True
+        left: list[str] = []
+        worker = threading.Thread(target=lambda: left.extend(self._close_stack()))
+        worker.start()
+        loop.drain(lambda: not worker.is_alive())
+        self._leases.release()
+        return left
+
+    def _close_stack(self) -> list[str]:
+        if self._stack is None:
+            return []
+        left = self._stack.close()
+        if left and self._journal:
+            self._journal.write(LEFT_BEHIND, what=left)
+        return left

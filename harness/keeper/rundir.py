@@ -1,0 +1,135 @@
+"""The directory of a running stack: its socket, its identity, its services' data. One per run, only for this user.
+
+Not the report: that outlives the run, this does not. Kept short, because a Unix socket's path has at most 108 bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.keeper.identity import Identity
+
+YOUNG = 30.0
+"""Seconds in which a directory without an identity may still be about to get one."""
+SOCKET_LIMIT = 107
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """Paths inside one run's directory."""
+
+    path: Path
+
+    @property
+    def run(self) -> str:
+        """The run's id."""
+        return self.path.name
+
+    @property
+    def socket(self) -> Path:
+        """Where the keeper answers."""
+        return self.path / "s"
+
+    @property
+    def owner(self) -> Path:
+        """The keeper's identity."""
+        return self.path / "keeper.json"
+
+    @property
+    def children(self) -> Path:
+        """A line per process that the keeper started: its identity."""
+        return self.path / "children.jsonl"
+
+    @property
+    def log(self) -> Path:
+        """What the keeper itself printed."""
+        return self.path / "keeper.log"
+
+    def keeper(self) -> Identity | None:
+        """Who owns this run; None when nobody has taken it yet."""
+        try:
+            return Identity.from_json(self.owner.read_text())
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def remove(self) -> bool:
+        """Delete everything. True when it is gone."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        return not self.path.exists()
+
+
+def state_root(configured: Path | None) -> Path:
+    """The directory that holds the runs of this user, made when it is missing, mode 0700.
+
+    Raises UsageError when it cannot be made, is somebody else's, or is too long for a socket.
+    """
+    root = configured or Path(tempfile.gettempdir()) / f"infra-harness-{os.getuid()}"
+    try:
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        stat = root.stat()
+    except OSError as error:
+        raise UsageError(f"state directory {root}: {error.strerror}", "choose another with --state") from error
+    if stat.st_uid != os.getuid():
+        raise UsageError(f"state directory {root} belongs to user {stat.st_uid}", "choose another with --state")
+    if len(str(root.resolve() / new_run_id() / "s")) > SOCKET_LIMIT:
+        raise UsageError(f"state directory {root}: too long for a Unix socket", "choose a shorter one with --state")
+    return root.resolve()
+
+
+def new_run_id() -> str:
+    """Sortable and unique: date, time, six random characters."""
+    return time.strftime("%m%d-%H%M%S-", time.gmtime()) + secrets.token_hex(3)
+
+
+def create(root: Path, run: str) -> RunDir:
+    """A fresh run directory."""
+    path = root / run
+    path.mkdir(mode=0o700)
+    return RunDir(path)
+
+
+def all_runs(root: Path) -> Iterator[RunDir]:
+    """Every run directory, oldest first."""
+    for path in sorted(root.iterdir()):
+        if path.is_dir() and not path.is_symlink():
+            yield RunDir(path)
+
+
+def sweep(root: Path) -> list[str]:
+    """Remove what dead runs left: their processes, then their directories. Returns the ids of what was swept.
+
+    A run whose keeper lives is never touched, nor one that another container of this host owns.
+    """
+    swept = []
+    for run in all_runs(root):
+        keeper = run.keeper()
+        if keeper is None and time.time() - run.path.stat().st_mtime < YOUNG:
+            continue
+        if keeper is not None and (keeper.alive or keeper.foreign):
+            continue
+        _kill_children(run)
+        if run.remove():
+            swept.append(run.run)
+    return swept
+
+
+def _kill_children(run: RunDir) -> None:
+    try:
+        lines = run.children.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        with suppress(ValueError, KeyError, TypeError, ProcessLookupError, PermissionError):
+            child = Identity.from_json(line)
+            if child.alive:
+                os.killpg(child.pid, signal.SIGKILL)

@@ -1,0 +1,170 @@
+"""The keeper's own process: `python -m harness.keeper.server --run-dir D [--owner IDENTITY] [--lifeline]`.
+
+It leads a session of its own, so that neither Ctrl-C nor a kill of its owner's process group reaches it, and ends
+with everything it owns when its owner does, however that ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import socketserver
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError, UsageError
+from harness.keeper import wire
+from harness.keeper.identity import Identity
+from harness.keeper.owned import OwnedStack
+from harness.keeper.rundir import RunDir
+from harness.keeper.watch import MainLoop
+from harness.runtimes.child import become_subreaper
+
+log = logging.getLogger("keeper")
+Send = Callable[[dict[str, Any]], None]
+
+UNDO = {"pause": "resume", "kill": "start", "stop": "start"}
+"""What heals an operation whose client disconnects before it did so itself."""
+
+
+class Connection(socketserver.StreamRequestHandler):
+    """One client. When it disconnects, what it broke and did not heal is healed."""
+
+    server: Server
+
+    def handle(self) -> None:
+        """Answer requests until the client goes."""
+        undos: list[tuple[str, str]] = []
+        with suppress(OSError, ValueError):
+            for line in self.rfile:
+                self._answer(json.loads(line), undos)
+        for service, verb in reversed(undos):
+            log.info("client gone: %s %s", verb, service)
+            self._heal(service, verb)
+
+    def _heal(self, service: str, verb: str) -> None:
+        try:
+            self.server.owned.operate(verb, service, {})
+        except HarnessError:
+            log.exception("healing %s failed", service)
+
+    def _answer(self, request: dict[str, Any], undos: list[tuple[str, str]]) -> None:
+        try:
+            answer = {"ok": self._perform(request, undos)}
+        except Exception as error:  # the client raises it again; the keeper goes on
+            if not isinstance(error, HarnessError):
+                log.exception("request %s failed", request.get("op"))
+            answer = {"error": wire.error_to_wire(error)}
+        self._send(answer)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self.wfile.write(wire.encode(message))
+        self.wfile.flush()
+
+    def _perform(self, request: dict[str, Any], undos: list[tuple[str, str]]) -> Any:
+        operation, owned = request["op"], self.server.owned
+        match operation:
+            case "hello":
+                return {"pid": os.getpid(), "run": self.server.run_dir.run}
+            case "start":
+                return owned.start(request, lambda event: self._send({"event": event}))
+            case "status":
+                return owned.statuses()
+            case "keep":
+                self.server.loop.release()
+                return True
+            case "close":
+                self.server.loop.end("asked to close")
+                return self.server.closed()
+            case "kill" | "stop" | "start_service" | "restart" | "pause" | "resume":
+                verb, service = operation.removesuffix("_service"), request["service"]
+                _note_undo(undos, service, verb)
+                return owned.operate(verb, service, request)
+            case _:
+                raise UsageError(f"the keeper knows no operation {operation!r}")
+
+
+def _note_undo(undos: list[tuple[str, str]], service: str, verb: str) -> None:
+    if verb in UNDO:
+        undos.append((service, UNDO[verb]))
+    elif verb in {"start", "resume", "restart"}:
+        healed = {"start": {"start"}, "resume": {"resume"}, "restart": {"start", "resume"}}[verb]
+        undos[:] = [undo for undo in undos if undo[0] != service or undo[1] not in healed]
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """Listens on the run directory's socket."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, run_dir: RunDir, loop: MainLoop) -> None:
+        self.run_dir, self.loop = run_dir, loop
+        self.owned = OwnedStack(run_dir, loop)
+        self._gone = threading.Event()
+        self._left: list[str] = []
+        old = os.umask(0o177)
+        try:
+            super().__init__(str(run_dir.path / "s.new"), Connection)
+        finally:
+            os.umask(old)
+        (run_dir.path / "s.new").rename(run_dir.socket)  # nobody finds a socket that does not listen yet
+
+    def closed(self) -> list[str]:
+        """Wait until everything is gone, and say what is not."""
+        self._gone.wait(30)
+        return self._left
+
+    def finish(self, left: list[str]) -> None:
+        """Everything was closed."""
+        self._left = left
+        self._gone.set()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Own a stack until the owner is gone."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run-dir", type=Path, required=True)
+    parser.add_argument("--owner", default="", help="identity of the process to live for; none for ever")
+    parser.add_argument("--lifeline", action="store_true", help="standard input is a pipe that the owner holds")
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    become_subreaper()
+    owner = Identity.from_json(arguments.owner) if arguments.owner else None
+    return _own(RunDir(arguments.run_dir), MainLoop(owner, 0 if arguments.lifeline else None))
+
+
+def _own(run_dir: RunDir, loop: MainLoop) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: loop.end("SIGTERM"))
+    run_dir.owner.write_text(Identity.mine().to_json())
+    server = Server(run_dir, loop)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    reason = loop.run()
+    log.info("closing: %s", reason)
+    left = server.owned.close(loop)
+    server.finish(left)
+    log.info("closed; left behind: %s", left or "nothing")
+    _say_goodbye(server)
+    run_dir.remove()
+    return 0
+
+
+def _say_goodbye(server: Server) -> None:
+    """Let the thread that answers `close` send its line before the process ends."""
+    server.shutdown()
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and "process_request" in thread.name:
+            thread.join(0.2)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,124 @@
+"""The process runtime: services as children on loopback; a real server where one is found, else its emulator.
+
+Needs no Docker, no root and no network. What a container would get as mounts is found by translating its paths.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness.errors import PlanError
+from harness.model import Endpoint, Fidelity, Mount, ServicePlan, Source, StackPlan
+from harness.plan import rewrite
+from harness.ports import Spawner
+from harness.runtimes.child import Child
+from harness.services import kind_named
+from harness.services.base import Binary, Place, environment_for
+
+
+class ProcessInstance(Child):
+    """A child process as the stack sees it."""
+
+    def healthy(self) -> bool | None:
+        """None: a compose health check runs inside an image, which is not here."""
+        return None
+
+
+class ProcessRuntime:
+    """Runs one stack's services under a directory of its own."""
+
+    def __init__(self, directory: Path, spawner: Spawner) -> None:
+        self.directory = directory
+        self._spawner = spawner
+        self._plan: StackPlan | None = None
+        self._instances: list[ProcessInstance] = []
+
+    def prepare(self, plan: StackPlan) -> None:
+        """Make the directories. Raises PlanError when they cannot be made."""
+        self._plan = plan
+        try:
+            (self.directory / "data").mkdir(parents=True, exist_ok=True, mode=0o700)
+            (self.directory / "files").mkdir(exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise PlanError(f"{self.directory}: {error.strerror}", "choose another with --state") from error
+
+    def create(
+        self, service: ServicePlan, addresses: Mapping[str, Mapping[str, Endpoint]], log: Path
+    ) -> ProcessInstance:
+        """The service's process, not launched yet. Raises PlanError for a command that cannot be carried over."""
+        if self._plan is None or service.kind is None:
+            raise PlanError(f"service {service.name}: not part of a prepared plan")
+        kind, data = kind_named(service.kind), self.directory / "data" / service.name
+        data.mkdir(exist_ok=True, mode=0o700)
+        binary = _binary(self._plan.fidelity[service.name])
+        translate = PathMap(service.mounts, data, self.directory / "files" / service.name)
+        rewritten = self._rewritten(service, addresses)
+        place = Place(rewritten, data, addresses[service.name], translate, binary)
+        launch = kind.launch(place)
+        program = (str(binary.path),) if binary else kind.emulator
+        instance = ProcessInstance(
+            (*program, *launch.arguments),
+            environment_for(place, launch.environment),
+            data,
+            log,
+            self._spawner,
+            launch.stdin,
+        )
+        self._instances.append(instance)
+        return instance
+
+    def _rewritten(self, service: ServicePlan, addresses: Mapping[str, Mapping[str, Endpoint]]) -> ServicePlan:
+        from dataclasses import replace
+
+        plan = self._plan
+        ports = {
+            name: {port.number: port.name for port in kind_named(other.kind).ports}
+            for name, other in (plan.services if plan else {}).items()
+            if other.kind
+        }
+        environment = {key: rewrite(value, addresses, ports) for key, value in service.environment.items()}
+        return replace(service, environment=environment)
+
+    def close(self) -> list[str]:
+        """Kill what still runs and delete the data. Returns what is left."""
+        for instance in self._instances:
+            instance.kill()
+        shutil.rmtree(self.directory / "data", ignore_errors=True)
+        shutil.rmtree(self.directory / "files", ignore_errors=True)
+        left = [f"process {instance.pid}" for instance in self._instances if instance.alive]
+        return left + [str(path) for path in (self.directory / "data", self.directory / "files") if path.exists()]
+
+
+class PathMap:
+    """Where a path inside a container is on this machine. Inline configs are written to files only we can read."""
+
+    def __init__(self, mounts: tuple[Mount, ...], data: Path, files: Path) -> None:
+        self._mounts, self._data, self._files = mounts, data, files
+
+    def __call__(self, path: str) -> str:
+        """The translated path; `path` itself when nothing is mounted there."""
+        for mount in sorted(self._mounts, key=lambda item: len(item.target), reverse=True):
+            if path == mount.target or path.startswith(mount.target.rstrip("/") + "/"):
+                return self._translated(mount, path)
+        return path
+
+    def _translated(self, mount: Mount, path: str) -> str:
+        inside = path[len(mount.target.rstrip("/")) :].lstrip("/")
+        if mount.kind == "bind":
+            return str(Path(mount.source, inside)) if inside else mount.source
+        if mount.kind == "content":
+            return str(self._written(mount))
+        return str(self._data / inside)
+
+    def _written(self, mount: Mount) -> Path:
+        self._files.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = self._files / mount.target.strip("/").replace("/", "_")
+        file.touch(mode=0o600)
+        file.write_text(mount.source, encoding="utf-8")
+        return file
+
+
+def _binary(fidelity: Fidelity) -> Binary | None:
+    return Binary(Path(fidelity.detail), fidelity.version) if fidelity.source is Source.BINARY else None
