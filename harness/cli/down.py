@@ -1,0 +1,45 @@
+"""`harness down`: end a running stack."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from harness import app
+from harness.cli.verb import Verb, add_options, flags_of
+from harness.errors import LeftBehind
+from harness.keeper.client import KeeperClient
+from harness.keeper.rundir import RunDir
+from harness.report.console import make_console
+
+GONE_WITHIN = 10.0
+"""Seconds until the keeper must be gone after it has closed its stack."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Which stack."""
+    parser.add_argument("--run", default="", metavar="ID", help="the run to end; needed when several are up")
+    parser.add_argument("--all", action="store_true", help="end every running stack of this user")
+    add_options(parser, ("state",))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """End it, and verify that it is gone."""
+    settings = app.load_settings(flags_of(arguments))
+    runs = app.running(settings) if arguments.all else [app.pick_running(settings, arguments.run)]
+    for found in runs:
+        left = KeeperClient(found).close_stack() + _still_there(found)
+        if left:
+            raise LeftBehind(f"run {found.run}: still there: {', '.join(left)}", "remove it by hand")
+        make_console().print(f"run {found.run} is down; nothing left behind", markup=False)
+    return 0
+
+
+def _still_there(found: RunDir) -> list[str]:
+    deadline = time.monotonic() + GONE_WITHIN
+    while found.path.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return [str(found.path)] if found.path.exists() else []
+
+
+VERB = Verb(configure, run)

@@ -1,0 +1,196 @@
+"""`harness test`: one stack, the layers as consecutive pytest sessions against it, one report, one exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+
+from harness import app, journal
+from harness.app import Run
+from harness.cli.progress import show_progress
+from harness.cli.verb import Verb, add_options, flags_of
+from harness.errors import EXIT_INTERRUPTED, HarnessError, UsageError
+from harness.keeper.client import KeeperClient, Lifeline, RemoteStack
+from harness.keeper.identity import Identity
+from harness.model import StackPlan
+from harness.pytest_plugin.ending import how_to_reach
+from harness.pytest_plugin.layers import LAYERS, layer_named
+from harness.report import junit, summary
+from harness.report.console import make_console
+from harness.report.read import summarise
+from harness.report.terminal import fidelity_line, render
+from harness.report.verdict import judge
+
+ROOT = Path("tests/infrastructure")
+NOT_RUN = (0, 1, 5)
+"""Exit codes of a pytest session that are no problem of the session itself: passed, failed, nothing collected."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of the run; everything unknown after `--` goes to pytest."""
+    parser.add_argument("targets", nargs="*", help="test files or ids; all layers when none is given")
+    parser.add_argument("-n", dest="workers", default="0", metavar="N", help="xdist workers (0: none)")
+    parser.add_argument("--pytest", action="append", default=[], metavar="ARG", help="one more argument for pytest")
+    add_options(
+        parser,
+        ("compose", "runtime", "require_fidelity", "binaries", "reports", "keep", "ready_timeout", "seed",
+         "gate", "layers", "state", "allow_degrade"),
+    )  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Start, test, report, clean up."""
+    console = make_console()
+    current = app.new_run(app.load_settings(flags_of(arguments)))
+    sessions = _sessions(arguments.targets, current)
+    plan, reason = app.plan_for(current.settings)
+    console.print(fidelity_line(plan.emulated, len(plan.services), plan.runtime, reason), markup=False, soft_wrap=True)
+    current.prepare()
+    lifeline = app.ensure_keeper(current, Identity.mine(), lifeline=True)
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        interrupted = _start_and_test(current, plan, reason, sessions, arguments, console)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        kept = _end(current, lifeline)
+    return _report(current, console, interrupted, kept)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _sessions(targets: list[str], current: Run) -> list[tuple[str, list[str]]]:
+    """The pytest sessions of this run: a name and what to collect for each."""
+    if targets:
+        return [("chosen", targets)]
+    wanted = [layer_named(name) for name in current.settings["layers"]] or LAYERS
+    root = current.settings.root / ROOT
+    found = [
+        (layer.name, [str(ROOT / folder) for folder in layer.folders if (root / folder).is_dir()]) for layer in wanted
+    ]
+    found = [(name, folders) for name, folders in found if folders]
+    if not found:
+        raise UsageError(f"{root}: no layer to run", "name test files, or make one of the layers' folders")
+    return found
+
+
+def _start_and_test(
+    current: Run,
+    plan: StackPlan,
+    reason: str,
+    sessions: Iterable[tuple[str, list[str]]],
+    arguments: argparse.Namespace,
+    console: Console,
+) -> bool:
+    """True when it was interrupted."""
+    try:
+        with show_progress(console, plan) as progress:
+            app.start_stack(current, app.connect(current), plan, reason, progress)
+        for name, targets in sessions:
+            _session(current, name, targets, arguments, console)
+    except KeyboardInterrupt:
+        current.journal.write(journal.SESSION_ERROR, detail="interrupted")
+        return True
+    return False
+
+
+def _session(current: Run, name: str, targets: list[str], arguments: argparse.Namespace, console: Console) -> None:
+    console.rule(f"layer: {name}") if console.is_terminal else console.print(f"-- layer: {name}", markup=False)
+    current.journal.write(journal.LAYER_STARTED, name=name)
+    forwarded = [f"--infra-{key.replace('_', '-')}={value}" for key, value in _forwarded(arguments).items()]
+    command = [sys.executable, "-m", "pytest", *targets, "-q", "--no-header", "-n", arguments.workers]
+    code = _run_pytest([*command, *forwarded, *arguments.pytest], current)
+    current.journal.write(journal.LAYER_FINISHED, name=name, exit=code)
+    if code not in NOT_RUN:
+        current.journal.write(journal.SESSION_ERROR, detail=f"layer {name}: pytest ended with exit code {code}")
+
+
+def _forwarded(arguments: argparse.Namespace) -> dict[str, str]:
+    """Options that matter inside a session; the stack's own are settled already."""
+    return {name: str(value) for name, value in flags_of(arguments).items() if name == "gate"}
+
+
+def _run_pytest(command: list[str], current: Run) -> int:
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "HARNESS_LAYERS"},
+        "HARNESS_ENABLED": "1",
+        "HARNESS_RUN_DIR": str(current.directory.path),
+        "HARNESS_REPORT_DIR": str(current.report),
+        "HARNESS_SEED": str(current.seed),
+    }
+    process = subprocess.Popen(command, cwd=current.settings.root, env=environment)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        _await(process)
+        raise
+
+
+def _await(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _end(current: Run, lifeline: Lifeline | None) -> list[str]:
+    """Keep the stack when that was asked for, else end it and note what is left. Returns how to reach a kept one."""
+    try:
+        client = app.connect(current)
+        verdict = judge(summarise(journal.read(current.report / journal.FILE_NAME)))
+        keep = current.settings["keep"]
+        if keep == "always" or (keep == "on-failure" and verdict.exit_code):
+            client.keep()
+            return how_to_reach(current, client.stack())
+        _close(current, client)
+    except HarnessError as error:
+        current.journal.write(journal.LEFT_BEHIND, what=[str(error)])
+    if lifeline is not None:
+        lifeline.cut()
+    return []
+
+
+def _close(current: Run, client: KeeperClient) -> None:
+    left = client.close_stack()
+    if left:
+        current.journal.write(journal.LEFT_BEHIND, what=left)
+
+
+def _report(current: Run, console: Console, interrupted: bool, kept: list[str]) -> int:
+    report = summarise(journal.read(current.report / journal.FILE_NAME))
+    verdict = judge(report)
+    code = EXIT_INTERRUPTED if interrupted else verdict.exit_code
+    current.journal.write(journal.RUN_FINISHED, exit=code)
+    junit.write(report, current.report)
+    summary.write(report, current.report)
+    render(report, console)
+    for line in kept:
+        console.print(line, markup=False, soft_wrap=True)
+    console.print(f"report: {current.report}", markup=False, soft_wrap=True)
+    return code
+
+
+def stack_of(current: Run) -> RemoteStack:
+    """The run's stack, for callers that look at it afterwards."""
+    return app.connect(current).stack()
+
+
+VERB = Verb(
+    configure,
+    run,
+    "examples:\n"
+    "  harness test                                  every layer\n"
+    "  harness test --layers services -n 2           one layer, two workers\n"
+    "  harness test tests/infrastructure/services/test_redis.py --keep on-failure\n"
+    "  harness test --require-fidelity real          refuse emulators",
+)

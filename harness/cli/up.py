@@ -1,0 +1,58 @@
+"""`harness up`: start the stack and leave it up."""
+
+from __future__ import annotations
+
+import argparse
+
+from harness import app
+from harness.cli.progress import show_progress
+from harness.cli.stack_table import print_stack
+from harness.cli.verb import Verb, add_options, flags_of
+from harness.errors import ServiceError
+from harness.keeper.client import RemoteStack
+from harness.report.console import make_console
+from harness.report.terminal import fidelity_line
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of the stack."""
+    add_options(
+        parser,
+        ("compose", "runtime", "require_fidelity", "binaries", "ready_timeout", "reports", "state", "allow_degrade"),
+    )
+    parser.add_argument("--keep-failed", action="store_true", help="leave the stack up even if a service failed")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Start, show, and let go."""
+    console = make_console()
+    current = app.new_run(app.load_settings(flags_of(arguments)))
+    plan, reason = app.plan_for(current.settings)
+    console.print(fidelity_line(plan.emulated, len(plan.services), plan.runtime, reason), markup=False, soft_wrap=True)
+    current.prepare()
+    app.ensure_keeper(current, owner=None)
+    client = app.connect(current)
+    with show_progress(console, plan) as progress:
+        stack = app.start_stack(current, client, plan, reason, progress)
+    print_stack(console, stack.values(), secrets=False)
+    if stack.failed():
+        return _failed(stack, arguments.keep_failed)
+    console.print(f"up as run {current.id}; end it with `harness down`", markup=False)
+    return 0
+
+
+def _failed(stack: RemoteStack, keep: bool) -> int:
+    first = next((handle for handle in stack.failed() if handle.state == "failed"), stack.failed()[0])
+    if not keep:
+        stack.client.close_stack()
+    raise ServiceError(
+        f"{first.name} did not become ready: {first.cause}",
+        "the stack was kept" if keep else "the stack was ended; --keep-failed leaves it up",
+    )
+
+
+VERB = Verb(
+    configure,
+    run,
+    "example:\n  harness up --compose compose/stack.yml && harness status && harness down",
+)

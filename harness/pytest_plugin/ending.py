@@ -1,0 +1,118 @@
+"""The end of a pytest session that owns its run: keep or close the stack, write the reports, answer for the result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness import app, journal
+from harness.errors import HarnessError, KeeperError
+from harness.model import ServiceStatus, StackPlan, State
+from harness.pytest_plugin.session import HarnessSession
+from harness.report import junit, summary
+from harness.report.read import RunReport, summarise
+from harness.report.terminal import fidelity_line
+from harness.report.verdict import judge
+
+
+class Ending:
+    """Registered in the controller, or in the only process."""
+
+    def __init__(self, session: HarnessSession) -> None:
+        self._session = session
+        self._lines: list[str] = []
+        self._terminal: Any = None
+        session.announce = self._announce
+        session.progress = self._progress
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Find the terminal, for progress while services start."""
+        self._terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+
+    def _say(self, text: str) -> None:
+        if self._terminal is not None:
+            self._terminal.ensure_newline()
+            self._terminal.write_line(text)
+
+    def _announce(self, plan: StackPlan, reason: str) -> None:
+        self._say(fidelity_line(plan.emulated, len(plan.services), plan.runtime, reason))
+
+    def _progress(self, status: ServiceStatus) -> None:
+        if status.state is State.READY:
+            self._say(f"  {status.name} ready after {status.ready_after:.2f} s: {status.fidelity}")
+        elif status.cause:
+            self._say(f"  {status.name} {status.state}: {status.cause}")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Close or keep, and let the journal have the last word on the exit code."""
+        run = self._session.run
+        if not self._session.owns_run or not run.prepared:
+            self._session.close()
+            return
+        red = exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+        self._end_stack(red)
+        report = summarise(journal.read(run.report / journal.FILE_NAME))
+        verdict = judge(report)
+        run.journal.write(journal.RUN_FINISHED, exit=verdict.exit_code)
+        self._write(report)
+        if exitstatus == pytest.ExitCode.OK and verdict.exit_code:
+            session.exitstatus = verdict.exit_code
+            self._lines.append(f"CAUSE  {verdict.cause}")
+
+    def _end_stack(self, red: bool) -> None:
+        session = self._session
+        try:
+            client = app.connect(session.run)
+        except KeeperError:
+            return  # no test has needed the stack
+        keep = session.settings["keep"]
+        if session.settings["attach"]:
+            client.disconnect()
+        elif keep == "always" or (keep == "on-failure" and red):
+            client.keep()
+            self._lines += how_to_reach(session.run, client.stack())
+        else:
+            session.close()
+            self._close(client)
+
+    def _close(self, client: Any) -> None:
+        try:
+            left = client.close_stack()
+        except HarnessError as error:
+            left = [str(error)]
+        if left:
+            self._session.run.journal.write(journal.LEFT_BEHIND, what=left)
+
+    def _write(self, report: RunReport) -> None:
+        directory = self._session.run.report
+        junit.write(report, directory)
+        summary.write(report, directory)
+        if report.emulated:
+            names = ", ".join(report.emulated)
+            self._lines.append(
+                f"EMULATED: {len(report.emulated)} of {len(report.services)} services not verified ({names})"
+            )
+        self._lines.append(f"report: {directory}")
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """What a person has to know below pytest's own summary."""
+        if self._lines:
+            terminalreporter.section("infra-harness")
+            for line in self._lines:
+                terminalreporter.write_line(line)
+
+
+def how_to_reach(run: app.Run, stack: Any) -> list[str]:
+    """Lines for a person who wants to look at a stack that was kept."""
+    lines = [f"the stack of run {run.id} is kept:"]
+    lines += [
+        f"  {handle.name:16} " + "  ".join(f"{endpoint.name} {endpoint.url}" for endpoint in handle.endpoints.values())
+        for handle in stack.values()
+    ]
+    return [
+        *lines,
+        f"  passwords: harness status --run {run.id} --secrets",
+        f"  end it:    harness down --run {run.id}",
+    ]

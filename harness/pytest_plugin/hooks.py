@@ -1,0 +1,99 @@
+"""Enabling the harness in one pytest process, whether it is alone, an xdist controller, or a worker."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import app
+from harness.app import Run
+from harness.config.settings import Settings
+from harness.errors import HarnessError
+from harness.keeper.identity import Identity
+from harness.pytest_plugin import fixtures
+from harness.pytest_plugin.ending import Ending
+from harness.pytest_plugin.gate import Gate
+from harness.pytest_plugin.layers import LAYERS, USES, in_order
+from harness.pytest_plugin.recorder import Recorder, Windows
+from harness.pytest_plugin.session import KEY, HarnessSession, flags_of
+
+WORKER_KEY = "infra_harness"
+
+
+def enable(config: pytest.Config) -> None:
+    """Register markers, fixtures, gate, recorder and ending. Bad settings are a usage error of pytest's own kind."""
+    config.addinivalue_line("markers", f"{USES}(*kinds): services that a test uses without asking for their fixture.")
+    config.addinivalue_line("markers", "slow: its real floor exceeds 10 s; left to the nightly run.")
+    config.addinivalue_line("markers", "smoke: safe on a live environment.")
+    try:
+        session = _make_session(config)
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[KEY] = session
+    manager = config.pluginmanager
+    manager.register(fixtures.make_module(), "infra-harness-fixtures")
+    manager.register(Order(), "infra-harness-order")
+    manager.register(Gate(session), "infra-harness-gate")
+    manager.register(Windows(session), "infra-harness-windows")
+    if not hasattr(config, "workerinput"):
+        manager.register(Recorder(session), "infra-harness-recorder")
+        manager.register(Ending(session), "infra-harness-ending")
+        if manager.hasplugin("xdist"):
+            manager.register(ToWorkers(session), "infra-harness-workers")
+
+
+def _make_session(config: pytest.Config) -> HarnessSession:
+    settings = app.load_settings(flags_of(config), config.rootpath)
+    given: dict[str, Any] | None = getattr(config, "workerinput", {}).get(WORKER_KEY)
+    if given:
+        settings = settings.with_value("seed", given["seed"], "controller")
+        run = app.join_run(settings, Path(given["directory"]), Path(given["report"]))
+        return HarnessSession(settings, run, Identity.from_json(given["owner"]), owns_run=False)
+    run, owns = _own_or_join(settings)
+    return HarnessSession(settings, run, Identity.mine(), owns)
+
+
+def _own_or_join(settings: Settings) -> tuple[Run, bool]:
+    """A run of our own; or the one of `harness test`, or a stack that is up."""
+    directory, report = os.environ.get("HARNESS_RUN_DIR"), os.environ.get("HARNESS_REPORT_DIR")
+    if directory and report:
+        return app.join_run(settings, Path(directory), Path(report)), False
+    fresh = app.new_run(settings)
+    if settings["attach"]:
+        found = app.pick_running(settings, settings["attach"])
+        return app.join_run(settings, found.path, fresh.report), True
+    return fresh, True
+
+
+class ToWorkers:
+    """Tells each xdist worker which run it belongs to."""
+
+    def __init__(self, session: HarnessSession) -> None:
+        self._session = session
+
+    def pytest_configure_node(self, node: Any) -> None:
+        """Called by xdist before a worker starts."""
+        run = self._session.run
+        node.workerinput[WORKER_KEY] = {
+            "directory": str(run.directory.path),
+            "report": str(run.report),
+            "owner": self._session.owner.to_json(),
+            "seed": run.seed,
+        }
+
+
+class Order:
+    """Layer after layer, as far as one pytest session can."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Sort by layer."""
+        items[:] = in_order(items)
+
+    def pytest_report_header(self, config: pytest.Config) -> str:
+        """One line above the tests."""
+        names = ", ".join(layer.name for layer in LAYERS)
+        return f"infra-harness: seed {config.stash[KEY].run.seed}, layers {names}"

@@ -1,0 +1,1 @@
+"""Reports: from the journal, and nothing else, to what a person or a pipeline reads."""

@@ -1,0 +1,142 @@
+"""From a journal to a `RunReport`: pure, so that every report tells the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness import journal
+from harness.journal import Event
+from harness.model import Outcome
+
+BAD = (Outcome.FAILED, Outcome.ERROR)
+
+
+@dataclass(frozen=True)
+class TestReport:
+    """One test: its pytest id, layer, the services it uses, how it ended, and why."""
+
+    id: str
+    layer: str
+    uses: tuple[str, ...]
+    outcome: Outcome
+    seconds: float
+    reason: str = ""
+    detail: str = ""
+    at: float = 0.0
+
+
+@dataclass(frozen=True)
+class ServiceReport:
+    """One service: whether it became ready, in how many seconds, and what answered."""
+
+    name: str
+    kind: str | None
+    source: str
+    version: str
+    pin: str
+    ready: bool
+    seconds: float = 0.0
+    cause: str = ""
+    blocked: bool = False
+
+    @property
+    def verified(self) -> bool:
+        """Whether a pass says anything about the real service."""
+        return self.source != "emulator"
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """A whole run. `layers` keeps the order in which they ran."""
+
+    run: str
+    seed: int
+    runtime: str
+    reason: str
+    started: float
+    finished: float
+    services: tuple[ServiceReport, ...] = ()
+    tests: tuple[TestReport, ...] = ()
+    layers: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    left_behind: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def count(self, outcome: Outcome) -> int:
+        """How many tests ended so."""
+        return sum(test.outcome is outcome for test in self.tests)
+
+    @property
+    def emulated(self) -> tuple[str, ...]:
+        """The services that an emulator stood in for."""
+        return tuple(service.name for service in self.services if not service.verified)
+
+    @property
+    def executed(self) -> int:
+        """How many tests really ran."""
+        return sum(test.outcome in (Outcome.PASSED, *BAD) for test in self.tests)
+
+
+def summarise(events: Iterable[Event]) -> RunReport:
+    """Read a journal. What it does not tell (a run killed before it began) stays empty."""
+    seen = list(events)
+    first = next((event for event in seen if event.type == journal.RUN_STARTED), None)
+    data: dict[str, Any] = dict(first.data) if first else {}
+    return RunReport(
+        run=data.get("run", ""),
+        seed=data.get("seed", 0),
+        runtime=data.get("runtime", ""),
+        reason=data.get("reason", ""),
+        started=seen[0].at if seen else 0.0,
+        finished=seen[-1].at if seen else 0.0,
+        services=_services(seen, data.get("services", {})),
+        tests=_tests(seen),
+        layers=tuple(dict.fromkeys(event["name"] for event in seen if event.type == journal.LAYER_STARTED)),
+        problems=tuple(event["detail"] for event in seen if event.type == journal.SESSION_ERROR),
+        left_behind=tuple(item for event in seen if event.type == journal.LEFT_BEHIND for item in event["what"]),
+        versions={"harness": data.get("version", ""), "python": data.get("python", "")},
+    )
+
+
+def _services(events: list[Event], planned: dict[str, Any]) -> tuple[ServiceReport, ...]:
+    found = {
+        event["service"]: _service(event)
+        for event in events
+        if event.type in (journal.SERVICE_READY, journal.SERVICE_FAILED)
+    }
+    return tuple(found[name] for name in planned if name in found)
+
+
+def _service(event: Event) -> ServiceReport:
+    fidelity = event["fidelity"]
+    return ServiceReport(
+        name=event["service"],
+        kind=event["kind"],
+        source=fidelity["source"],
+        version=fidelity["version"],
+        pin=fidelity["pin"],
+        ready=event.type == journal.SERVICE_READY,
+        seconds=event.data.get("seconds", 0.0),
+        cause=event.data.get("cause", ""),
+        blocked=event.data.get("state") == "blocked",
+    )
+
+
+def _tests(events: list[Event]) -> tuple[TestReport, ...]:
+    """The last outcome of each test, in the order in which tests first ended."""
+    found: dict[str, TestReport] = {}
+    for event in events:
+        if event.type == journal.TEST_FINISHED:
+            found[event["test"]] = TestReport(
+                id=event["test"],
+                layer=event["layer"],
+                uses=tuple(event["uses"]),
+                outcome=Outcome(event["outcome"]),
+                seconds=event["seconds"],
+                reason=event["reason"],
+                detail=event["detail"],
+                at=event.at,
+            )
+    return tuple(found.values())
