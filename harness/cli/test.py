@@ -27,6 +27,7 @@ from harness.report.console import make_console
 from harness.report.read import summarise
 from harness.report.terminal import fidelity_line, render
 from harness.report.verdict import judge
+from harness.runtimes.child import die_with_parent
 
 ROOT = Path("tests/infrastructure")
 NOT_RUN = (0, 1, 5)
@@ -126,7 +127,12 @@ def _run_pytest(command: list[str], current: Run) -> int:
         "HARNESS_REPORT_DIR": str(current.report),
         "HARNESS_SEED": str(current.seed),
     }
-    process = subprocess.Popen(command, cwd=current.settings.root, env=environment)
+    process = subprocess.Popen(
+        command,
+        cwd=current.settings.root,
+        env=environment,
+        preexec_fn=die_with_parent(),  # one system call; nothing here takes a lock
+    )
     try:
         return process.wait()
     except KeyboardInterrupt:

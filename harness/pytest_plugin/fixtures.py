@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 from collections.abc import Iterator
-from types import SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -87,7 +87,11 @@ def _client_fixture(kind: Kind) -> Any:
     return pytest.fixture(scope="session", name=kind.fixture)(client)
 
 
-def make_module() -> Any:
-    """What pytest registers: an object with all fixtures as attributes."""
-    common = {"stack": stack, "namespace": namespace, "seed": seed, "rng": rng}
-    return SimpleNamespace(**common, **{kind.fixture: _client_fixture(kind) for kind in SERVICES})
+def make_module() -> ModuleType:
+    """What pytest registers: a module of its own, so that nothing is defined before the project has enabled it."""
+    module = ModuleType("infra_harness_fixtures", "Fixtures of the infrastructure harness.")
+    for fixture in (stack, namespace, seed, rng):
+        setattr(module, fixture.__name__, fixture)
+    for kind in SERVICES:
+        setattr(module, kind.fixture, _client_fixture(kind))
+    return module

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import ServiceError
@@ -24,6 +24,18 @@ GONE_WITHIN = 5.0
 def become_subreaper() -> None:
     """Orphans of our children become our own children, so that none escapes. Linux only; raises OSError."""
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent() -> Callable[[], None]:
+    """What a child calls between fork and exec, so that the kernel kills it when this very thread's process dies."""
+    libc, owner = ctypes.CDLL(None), os.getpid()
+
+    def in_child() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != owner:  # the parent died between fork and prctl
+            os._exit(1)
+
+    return in_child
 
 
 def _prctl(option: int, value: int) -> None:
@@ -72,13 +84,6 @@ class Child:
                 raise ServiceError(f"{self.command[0]}: {error.strerror or error}", "is it executable?") from error
 
     def _spawn(self) -> None:
-        libc, owner = ctypes.CDLL(None), os.getpid()
-
-        def in_child() -> None:
-            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() != owner:  # the owner died between fork and prctl
-                os._exit(1)
-
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command,
@@ -88,7 +93,7 @@ class Child:
                 stdout=log,
                 stderr=log,
                 process_group=0,
-                preexec_fn=in_child,  # one system call; nothing here takes a lock
+                preexec_fn=die_with_parent(),  # one system call; nothing here takes a lock
             )
         self._paused = False
         if self.stdin and self._process.stdin:

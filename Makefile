@@ -1,0 +1,69 @@
+# Two commands do everything: `make infra-test` tests the infrastructure, `make test` tests the harness itself.
+# Each sets up what it needs (a virtual environment in .venv with locked, hash-checked dependencies), once.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Arguments for the command behind a target: make infra-test ARGS="--layers services -n 2"
+ARGS ?=
+WORKERS ?= 2
+
+.PHONY: help
+help: ## Say what can be made
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9_-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: infra-test
+infra-test: $(READY) ## Stand the six services up, test them in layers, report, clean up
+	@$(BIN)/harness test $(ARGS)
+
+.PHONY: test
+test: $(READY) ## The harness's own tests, with branch coverage
+	@rm -f .coverage .coverage.*
+	@$(BIN)/python -m coverage run -m pytest tests/unit -q -n $(WORKERS) $(ARGS)
+	@$(BIN)/python -m coverage combine -q
+	@$(BIN)/python -m coverage report --skip-covered --skip-empty
+
+.PHONY: lint
+lint: $(READY) ## Style and types: ruff, mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+.PHONY: up
+up: $(READY) ## Start the stack and leave it up
+	@$(BIN)/harness up $(ARGS)
+
+.PHONY: down
+down: $(READY) ## End every stack that was left up
+	@$(BIN)/harness down --all
+
+.PHONY: doctor
+doctor: $(READY) ## What is here, what would run, what is missing
+	@$(BIN)/harness doctor $(ARGS)
+
+.PHONY: lock
+lock: ## Resolve the dependencies anew into constraints.txt (needs uv)
+	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--no-header --extra embedded --group dev pyproject.toml -o constraints.txt --upgrade
+
+.PHONY: setup
+setup: $(READY) ## Only the virtual environment
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+		echo "Python 3.11 to 3.13 is needed, found $$($(PYTHON) --version 2>&1); name one: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@echo "setting up $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: install it (Debian: apt install python3-venv)" >&2; exit 2; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+.PHONY: clean
+clean: ## Remove the virtual environment, caches and reports
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* reports dist build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
