@@ -1,0 +1,117 @@
+"""Server side expressions: math, reduce, threshold and resample over the answers of other queries."""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+from .errors import not_emulated, public
+from .frames import Answer, Span
+from .math_expression import Math
+from .times import seconds_of
+from .values import Number, Value, frames_of, number
+
+
+def references(query: dict[str, Any]) -> list[str]:
+    """The refIds an expression reads."""
+    text = str(query.get("expression") or "")
+    if query.get("type") == "math":
+        return [a or b for a, b in re.findall(r"\$(?:\{([^}]+)\}|(\w+))", text)]
+    return [text.lstrip("$")] if text else []
+
+
+def run(query: dict[str, Any], inputs: dict[str, list[Value]], span: Span) -> Answer:
+    """Evaluate one expression. Raises 400 for a text that does not parse, 501 for other kinds of expression."""
+    kind, ref = str(query.get("type") or ""), str(query["refId"])
+    if kind == "math":
+        values = Math(str(query.get("expression") or ""), inputs, ref).run()
+    elif kind in {"reduce", "threshold", "resample"}:
+        source = inputs.get((references(query) or [""])[0], [])
+        values = {"reduce": _reduce, "threshold": _threshold, "resample": _resample}[kind](query, source, span)
+    else:
+        raise not_emulated(f"expression type {kind!r}")
+    return Answer(frames_of(values, ref))
+
+
+# -- reduce, threshold, resample
+
+REDUCERS: dict[str, Callable[[list[float]], float]] = {
+    "last": lambda v: v[-1],
+    "mean": statistics.fmean,
+    "sum": math.fsum,
+    "min": min,
+    "max": max,
+    "median": statistics.median,
+}
+"""`count` counts also what is missing and stands apart."""
+
+
+def _reduce(query: dict[str, Any], source: list[Value], _: Span) -> list[Value]:
+    reducer, settings = str(query.get("reducer")), query.get("settings") or {}
+    if reducer != "count" and reducer not in REDUCERS:
+        raise public(
+            400, "sse.parseError", f"failed to parse expression [{query['refId']}]: reducer {reducer!r} not supported"
+        )
+    return [number(_reduced(value, reducer, settings), value.labels) for value in source]
+
+
+def _reduced(value: Value, reducer: str, settings: dict[str, Any]) -> Number:
+    cells = [math.nan if v is None else v for _, v in value.points]
+    bad = [not math.isfinite(v) for v in cells]
+    if settings.get("mode") == "dropNN":
+        cells = [v for v, b in zip(cells, bad, strict=True) if not b]
+    elif settings.get("mode") == "replaceNN":
+        other = float(settings.get("replaceWithValue") or 0)
+        cells = [other if b else v for v, b in zip(cells, bad, strict=True)]
+    if reducer == "count":
+        return float(len(cells))
+    if not cells:
+        return None if settings.get("mode") == "dropNN" else (0.0 if reducer == "sum" else math.nan)
+    if any(map(math.isnan, cells)) and reducer != "last":
+        return math.nan
+    return REDUCERS[reducer](cells)
+
+
+EVALUATORS: dict[str, Callable[[float, list[float]], bool]] = {
+    "gt": lambda v, p: v > p[0],
+    "lt": lambda v, p: v < p[0],
+    "gte": lambda v, p: v >= p[0],
+    "lte": lambda v, p: v <= p[0],
+    "eq": lambda v, p: v == p[0],
+    "ne": lambda v, p: v != p[0],
+    "within_range": lambda v, p: min(p[:2]) < v < max(p[:2]),
+    "outside_range": lambda v, p: v < min(p[:2]) or v > max(p[:2]),
+}
+
+
+def _threshold(query: dict[str, Any], source: list[Value], _: Span) -> list[Value]:
+    evaluator = ((query.get("conditions") or [{}])[0]).get("evaluator") or {}
+    test, params = EVALUATORS.get(str(evaluator.get("type"))), [float(p) for p in evaluator.get("params") or []]
+    if test is None or not params:
+        raise public(
+            400, "sse.parseError", f"failed to parse expression [{query['refId']}]: invalid threshold condition"
+        )
+
+    def cell(v: Number) -> Number:
+        return None if v is None else float(test(v, params))
+
+    return [Value(value.labels, tuple((t, cell(v)) for t, v in value.points)) for value in source]
+
+
+def _resample(query: dict[str, Any], source: list[Value], span: Span) -> list[Value]:
+    window = int(seconds_of(query.get("window") or "0") * 1000)
+    if window <= 0:
+        raise public(400, "sse.parseError", f"failed to parse expression [{query['refId']}]: window must be positive")
+    down, up, made = str(query.get("downsampler") or "last"), str(query.get("upsampler") or "fillna"), []
+    for value in source:
+        rows: list[tuple[int | None, Number]] = []
+        last: Number = None
+        for end in range(span.start, span.end + 1, window):
+            inside = [v for t, v in value.points if t is not None and end - window < t <= end and v is not None]
+            last = REDUCERS[down](inside) if inside else last
+            rows.append((end, last if inside or up == "pad" else None))
+        made.append(Value(value.labels, tuple(rows)))
+    return made

@@ -1,0 +1,254 @@
+"""The wire: ASGI in, a route table, Grafana's headers and error bodies out. Knows nothing of what the routes do."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from .auth import Auth, Identity, require
+from .errors import GrafanaError, not_emulated, plain
+from .site import Faults
+
+MAX_BODY = 25 * 1024 * 1024
+JSON = "application/json; charset=UTF-8"
+_COMMON = [
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"deny"),
+    (b"x-xss-protection", b"1; mode=block"),
+]
+NOBODY = Identity(0, "", 0, "None")
+log = logging.getLogger("context")
+
+
+@dataclass
+class Request:
+    """One request; `params` come from the route's pattern, `who` from its credentials."""
+
+    method: str
+    path: str
+    raw_query: str
+    headers: dict[str, str]
+    body: bytes
+    params: dict[str, str] = field(default_factory=dict)
+    who: Identity = NOBODY
+
+    def __getitem__(self, name: str) -> str:
+        """A parameter of the route's pattern."""
+        return self.params[name]
+
+    @property
+    def org(self) -> int:
+        """The organization this request is about."""
+        return self.who.org
+
+    @property
+    def queries(self) -> dict[str, list[str]]:
+        """Query parameters, each with all its values."""
+        return parse_qs(self.raw_query)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Query parameters, the first value of each."""
+        return {name: values[0] for name, values in self.queries.items()}
+
+    def json(self) -> dict[str, Any]:
+        """The body as an object. Raises 400."""
+        try:
+            found = json.loads(self.body or b"null")
+        except ValueError as error:
+            raise plain(400, "bad request data") from error
+        if not isinstance(found, dict):
+            raise plain(400, "bad request data")
+        return found
+
+    def cookie(self, name: str) -> str:
+        """A cookie's value, or ""."""
+        pairs = (part.strip().partition("=") for part in self.headers.get("cookie", "").split(";"))
+        return next((value for key, _, value in pairs if key == name), "")
+
+
+@dataclass
+class Reply:
+    """An answer whose body is ready; most handlers return plain JSON values instead."""
+
+    status: int
+    body: bytes = b""
+    headers: list[tuple[str, str]] = field(default_factory=list)
+
+
+Handler = Callable[[Request], Any]
+
+
+@dataclass(frozen=True)
+class Route:
+    """`path` is `METHOD /pattern`, `*` any method. `permission` None: open to all; "": signed in; else what RBAC asks.
+
+    `role` is the lowest that holds the permission; `status` that of a success.
+    """
+
+    path: str
+    permission: str | None
+    role: str
+    handler: Handler
+    status: int = 200
+
+
+class Router:
+    """Finds the route of a request by its segments; `{name}` is one segment, a final `*` the rest."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._by_length: dict[tuple[int, bool], list[tuple[str, list[str], Route]]] = {}
+        for route in routes:
+            method, _, pattern = route.path.partition(" ")
+            parts = pattern.split("/")
+            self._by_length.setdefault((len(parts), parts[-1] == "*"), []).append((method, parts, route))
+
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+        """The first route that fits, with its parameters; `path` is still escaped."""
+        parts = path.rstrip("/").split("/") if path != "/" else ["", ""]
+        for length in range(len(parts), 0, -1):
+            for wild in (False, True) if length == len(parts) else (True,):
+                for verb, pattern, route in self._by_length.get((length, wild), ()):
+                    if verb in {method, "*"} or (method == "HEAD" and verb == "GET"):
+                        params = _match(pattern, parts)
+                        if params is not None:
+                            return route, params
+        return None
+
+
+def _match(pattern: list[str], parts: list[str]) -> dict[str, str] | None:
+    params: dict[str, str] = {}
+    for index, (wanted, part) in enumerate(zip(pattern, parts, strict=False)):
+        if wanted == "*":
+            params["*"] = "/".join(parts[index:])
+        elif wanted.startswith("{"):
+            params[wanted[1:-1]] = unquote(part)
+        elif wanted != part:
+            return None
+    return params
+
+
+class App:
+    """The ASGI application. `seen` counts answers by (handler, method, status) for /metrics."""
+
+    def __init__(self, auth: Auth, routes: Iterable[Route], families: frozenset[str], defects: Faults) -> None:
+        self._auth, self._router, self._families, self._defects = auth, Router(routes), families, defects
+        self.seen: Counter[tuple[str, str, int]] = Counter()
+        self.seconds = 0.0
+
+    async def __call__(
+        self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+    ) -> None:
+        """Serve one request."""
+        started, path = time.perf_counter(), scope.get("raw_path", b"/").decode("latin-1").partition("?")[0]
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        request = Request(scope["method"], path, scope["query_string"].decode("latin-1"), headers, b"")
+        found = self._router.find(request.method, path)
+        reply = await self._answer(request, found, receive)
+        handler = found[0].path.partition(" ")[2] if found else "notfound"
+        self.seen[handler, request.method, reply.status] += 1
+        self.seconds += time.perf_counter() - started
+        await _send(send, reply, request.method == "HEAD")
+
+    async def _answer(self, request: Request, found: tuple[Route, dict[str, str]] | None, receive: Any) -> Reply:
+        try:
+            request.body = await _read(receive)
+            if found is None:
+                return self._unknown(request)
+            route, request.params = found
+            if route.permission is not None:
+                request.who = self._identify(request)
+            if route.permission:
+                require(request.who, route.role, route.permission, self._defects)
+            result = route.handler(request)
+            if inspect.isawaitable(result):
+                result = await result
+        except GrafanaError as error:
+            return json_reply(error.status, error.body)
+        except (ValueError, TypeError, AttributeError, KeyError):
+            # A JSON value of another type than the field has; Go's decoder refuses it with this answer.
+            log.exception("Request error %s %s", request.method, request.path)
+            return json_reply(400, {"message": "bad request data"})
+        except Exception:
+            # Whatever a request provokes, the server answers and goes on, as Grafana's recovery middleware does.
+            log.exception("Request error %s %s", request.method, request.path)
+            return json_reply(
+                500,
+                {"message": "Internal Server Error - Check the Grafana server logs for the detailed error message."},
+            )
+        return result if isinstance(result, Reply) else json_reply(route.status, result)
+
+    def _identify(self, request: Request) -> Identity:
+        chosen = request.headers.get("x-grafana-org-id") or request.query.get("orgId") or ""
+        org = int(chosen) if chosen.isdigit() else None
+        who = self._auth.identify(request.headers, request.cookie("grafana_session"), org)
+        origin = urlsplit(request.headers.get("origin", "")).netloc
+        if (
+            who.by_cookie
+            and request.method not in {"GET", "HEAD", "OPTIONS"}
+            and origin not in {"", request.headers.get("host")}
+        ):
+            raise plain(403, "origin not allowed")
+        return who
+
+    def _unknown(self, request: Request) -> Reply:
+        """501 for what Grafana has and this has not, 404 for what neither has, /login for pages of strangers."""
+        words = request.path.split("/")
+        if words[1] in {"api", "apis"}:
+            self._identify(request)
+            family = words[2] if len(words) > 2 else ""
+            if words[1] == "apis" or family in self._families:
+                raise not_emulated(f"{request.method} {request.path}")
+            raise plain(404, "Not found")
+        if words[1] in {"login", "public", "render", "avatar", "logout"}:
+            raise not_emulated(f"page {request.method} {request.path}")
+        try:
+            self._identify(request)
+        except GrafanaError:
+            return Reply(302, b"", [("Location", "/login")])
+        raise not_emulated(f"page {request.method} {request.path}")
+
+
+async def _read(receive: Any) -> bytes:
+    chunks, size = [], 0
+    while True:
+        message = await receive()
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > MAX_BODY:
+            raise plain(413, "http: request body too large")
+        chunks.append(chunk)
+        if not message.get("more_body"):
+            return b"".join(chunks)
+
+
+def json_reply(status: int, body: Any) -> Reply:
+    """A JSON answer; None is an empty body."""
+    if body is None:
+        return Reply(status)
+    return Reply(status, json.dumps(body, separators=(",", ":")).encode(), [("Content-Type", JSON)])
+
+
+async def _send(send: Any, reply: Reply, head: bool) -> None:
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+    present = {name for name, _ in headers}
+    headers += [pair for pair in _COMMON if pair[0] not in present]
+    if reply.status not in {204, 304}:
+        headers.append((b"content-length", str(len(reply.body)).encode()))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if head else reply.body})
+
+
+def session_cookies(token: str, ends: int) -> list[tuple[str, str]]:
+    """The two cookies of a login."""
+    tail = "Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax"
+    expiry = f"grafana_session_expiry={ends}; Path=/; Max-Age=2592000; SameSite=Lax"
+    return [("Set-Cookie", f"grafana_session={token}; {tail}"), ("Set-Cookie", expiry)]
