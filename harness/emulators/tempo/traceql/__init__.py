@@ -1,0 +1,1 @@
+"""TraceQL: lexer, parser, checks, what storage hands over, evaluation."""
