@@ -1,0 +1,124 @@
+"""The otlp receiver's HTTP side: POST /v1/{traces,metrics,logs}, protobuf or JSON, optionally compressed."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .failures import INVALID_ARGUMENT, Failure
+from .http_answers import Receive, Scope, Send, answer, header, not_found
+from .otlp_grpc_receiver import BadProtobuf, decode_protobuf, partial_success, status
+from .otlp_json import JsonError
+from .otlp_json import decode as decode_json
+from .otlp_receiver import OtlpReceiver
+from .signals import SIGNALS, BadId, Data, Signal
+
+JSON, PROTOBUF = "application/json", "application/x-protobuf"
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+
+
+class TooLarge(Failure):
+    """A body over the limit; the rest of it is not read and the connection closes."""
+
+    def __init__(self) -> None:
+        super().__init__(INVALID_ARGUMENT, "http: request body too large")
+
+
+@dataclass
+class HttpServer:
+    """The ASGI application of one receiver. `settings` is the `protocols::http` section."""
+
+    receiver: OtlpReceiver
+    settings: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        known = (signal for signal in SIGNALS.values() if self.receiver.knows(signal))
+        self.routes = {self.settings[f"{signal.name}_url_path"]: signal for signal in known}
+        self.success = {
+            signal.name: {JSON: b'{"partialSuccess":{}}', PROTOBUF: partial_success(signal)}
+            for signal in SIGNALS.values()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        signal = self.routes.get(scope["path"])
+        if signal is None:
+            return await not_found(send)
+        if scope["method"] != "POST":
+            return await answer(send, 405, "text/plain", b"405 method not allowed, supported: [POST]")
+        media = header(scope, b"content-type").partition(";")[0].strip().lower()
+        if media not in {JSON, PROTOBUF}:
+            words = f"415 unsupported media type, supported: [{JSON}, {PROTOBUF}]"
+            return await answer(send, 415, "text/plain", words.encode())
+        encoding = header(scope, b"content-encoding")
+        if encoding in {"zstd", "snappy", "x-snappy-framed", "lz4"}:
+            return await answer(send, 501, "text/plain", f"501 Content-Encoding {encoding} is not emulated".encode())
+        try:
+            await self._export(signal, media, encoding, receive)
+        except Failure as failure:
+            return await _refuse(send, media, failure)
+        return await answer(send, 200, media, self.success[signal.name][media])
+
+    async def _export(self, signal: Signal, media: str, encoding: str, receive: Receive) -> None:
+        if encoding not in {"", "gzip", "deflate", "zlib", "identity"}:
+            raise Failure(INVALID_ARGUMENT, f"unsupported Content-Encoding: {encoding}")
+        body = await self._read(receive)
+        if encoding not in {"", "identity"} and body:
+            body = _inflate(body, self.settings["max_request_body_size"])
+        await self.receiver.accept(signal, _decode(signal, media, body), "http")
+
+    async def _read(self, receive: Receive) -> bytes:
+        chunks, size = [], 0
+        while True:
+            message = await receive()
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > self.settings["max_request_body_size"]:
+                raise TooLarge
+            if not message.get("more_body"):
+                return b"".join(chunks)
+
+
+def _inflate(body: bytes, limit: int) -> bytes:
+    unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
+    try:
+        plain = unpacker.decompress(body, limit + 1)
+    except zlib.error as error:
+        words = "unexpected EOF" if len(body) < 10 else "gzip: invalid header"
+        raise Failure(INVALID_ARGUMENT, words) from error
+    if len(plain) > limit:
+        raise TooLarge
+    if not unpacker.eof:
+        raise Failure(INVALID_ARGUMENT, "unexpected EOF")
+    return plain
+
+
+def _decode(signal: Signal, media: str, body: bytes) -> Data:
+    try:
+        if media == PROTOBUF:
+            return decode_protobuf(signal, body)
+        data = decode_json(signal, body)
+        signal.check_ids(data)
+    except (BadProtobuf, JsonError, BadId) as error:
+        raise Failure(INVALID_ARGUMENT, str(error)) from error
+    return data
+
+
+async def _refuse(send: Send, media: str, failure: Failure) -> None:
+    headers = {"connection": "close"} if isinstance(failure, TooLarge) else {}
+    if failure.retry_after is not None and failure.http_status in {429, 503}:
+        headers["retry_after"] = str(int(failure.retry_after))
+    await answer(send, failure.http_status, media, _encode(media, failure), **headers)
+
+
+def _encode(media: str, failure: Failure) -> bytes:
+    if media == PROTOBUF:
+        return bytes(status(failure).SerializeToString())
+    body: dict[str, Any] = {"code": failure.wire_code, "message": failure.message}
+    if failure.retry_after is not None:
+        delay = f"{failure.retry_after:g}s"
+        body["details"] = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}]
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,219 @@
+"""A checked configuration: what `schema` allows, decoded, with the real program's words for what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.emulators.runner import ConfigError
+
+from .durations import parse_duration
+from .schema import ALIASES, KINDS, NOT_EMULATED, READER, SERVICE, AnyMap, Duration, Optional, Refused
+from .validation import problem
+
+_SEVERAL = "decoding failed due to the following error(s):\n\n"
+_GET = "Error: failed to get config: cannot unmarshal the configuration: "
+_INVALID = "Error: invalid configuration: "
+
+
+@dataclass(frozen=True)
+class Component:
+    """One configured component: `id` as written (`otlp_grpc/tempo`), `type` with aliases resolved."""
+
+    id: str
+    type: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class PipelineSettings:
+    """One pipeline. `signal` is `traces`, `metrics` or `logs`."""
+
+    id: str
+    signal: str
+    receivers: tuple[str, ...]
+    processors: tuple[str, ...]
+    exporters: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The whole configuration. `components` maps a section's name to its components by id."""
+
+    components: Mapping[str, Mapping[str, Component]]
+    pipelines: tuple[PipelineSettings, ...]
+    extensions: tuple[str, ...]
+    logs: Mapping[str, Any]
+    metrics_level: str
+    reader: Mapping[str, Any] | None
+    warnings: tuple[str, ...] = field(default=())
+
+
+def decode(raw: Mapping[str, Any]) -> Settings:
+    """Check a merged configuration. Raises ConfigError whose message is what the real program prints."""
+    unknown = set(raw) - {*KINDS, "service"}
+    if unknown:
+        raise ConfigError(f"{_GET}{_SEVERAL}'' has invalid keys: {', '.join(sorted(unknown))}")
+    warnings: list[str] = []
+    components = {kind: _components(kind, raw.get(kind) or {}, warnings) for kind in KINDS}
+    if not raw.get("receivers"):
+        raise ConfigError(f"{_INVALID}no receiver configuration specified in config")
+    if not raw.get("exporters"):
+        raise ConfigError(f"{_INVALID}no exporter configuration specified in config")
+    service = _decode_section("service", raw.get("service") or {}, SERVICE)
+    pipelines = _pipelines(service["pipelines"])
+    telemetry = service["telemetry"]
+    settings = Settings(
+        components, pipelines, tuple(service["extensions"]), telemetry["logs"],
+        str(telemetry["metrics"]["level"]).lower(), _reader(telemetry["metrics"]), tuple(warnings),
+    )  # fmt: skip
+    _check_references(settings)
+    return settings
+
+
+# -- components -----------------------------------------------------------------------------------------------
+
+
+def _components(kind: str, raw: Mapping[str, Any], warnings: list[str]) -> dict[str, Component]:
+    found: dict[str, Component] = {}
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"{_GET}{_SEVERAL}'{kind}' expected a map, got \"{_go_type(raw)}\"")
+    for identity, body in raw.items():
+        written = str(identity).partition("/")[0]
+        known = ALIASES.get(kind, {}).get(written, written)
+        if written in NOT_EMULATED[kind]:
+            raise ConfigError(f"{_GET}'{kind}' type {written!r} of id {identity!r} is not emulated (501)")
+        if known not in KINDS[kind]:
+            valid = " ".join(sorted(KINDS[kind]))
+            raise ConfigError(
+                f'{_GET}{_SEVERAL}\'{kind}\' unknown type: "{written}" for id: "{identity}" (valid values: [{valid}])'
+            )
+        if known != written:
+            warnings.append(f'"{written}" alias is deprecated; use "{known}" instead')
+        try:
+            settings = _decode_tree(body or {}, KINDS[kind][known], "")
+        except ConfigError as error:
+            raise ConfigError(
+                f"{_GET}{_SEVERAL}'{kind}' error reading configuration for \"{identity}\": {_SEVERAL}{error}"
+            ) from error
+        found[identity] = Component(identity, known, settings)
+        if reason := problem(found[identity].type, settings):
+            raise ConfigError(f"{_INVALID}{kind}::{identity}: {reason}")
+    return found
+
+
+def _decode_section(name: str, raw: Mapping[str, Any], tree: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return _decode_tree(raw, tree, name)
+    except ConfigError as error:
+        raise ConfigError(f"{_GET}{_SEVERAL}{error}") from error
+
+
+def _decode_tree(raw: Any, tree: Mapping[str, Any], path: str) -> dict[str, Any]:
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"'{path}' expected a map or struct, got \"{_go_type(raw)}\"")
+    unknown = sorted(str(key) for key in raw if key not in tree)
+    if unknown:
+        raise ConfigError(f"'{path}' has invalid keys: {', '.join(unknown)}")
+    decoded: dict[str, Any] = {}
+    for key, default in tree.items():
+        where = f"{path}.{key}" if path else key
+        if isinstance(default, Refused):
+            if raw.get(key) not in (None, False, {}, []):
+                raise ConfigError(f"'{where}' is not emulated (501)")
+        elif isinstance(default, Optional):
+            decoded[key] = _decode_tree(raw[key] or {}, default, where) if key in raw else None
+        elif isinstance(default, dict) and not isinstance(default, AnyMap):
+            decoded[key] = _decode_tree(raw.get(key) or {}, default, where)
+        else:
+            decoded[key] = _decode_value(raw.get(key), default, where) if raw.get(key) is not None else default
+    return decoded
+
+
+def _decode_value(value: Any, default: Any, where: str) -> Any:
+    if isinstance(default, Duration):
+        return _decode_duration(value, where)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    wanted = type(default) if not isinstance(default, AnyMap) else dict
+    if isinstance(value, wanted) and isinstance(value, bool) == isinstance(default, bool):
+        return value
+    raise ConfigError(f"'{where}' expected type '{_go_type(default)}', got unconvertible type '{_go_type(value)}'")
+
+
+def _decode_duration(value: Any, where: str) -> float:
+    try:
+        return float(value) * 1e-9 if isinstance(value, int) else parse_duration(str(value))
+    except ValueError as error:
+        raise ConfigError(f"'{where}' {error}") from error
+
+
+def _go_type(value: Any) -> str:
+    names = {bool: "bool", int: "int", float: "float64", str: "string", list: "[]interface {}", type(None): "nil"}
+    return names.get(type(value), "map[string]interface {}")
+
+
+# -- service --------------------------------------------------------------------------------------------------
+
+
+def _reader(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
+    if str(metrics["level"]).lower() not in {"none", "basic", "normal", "detailed"}:
+        raise ConfigError(
+            f"{_GET}{_SEVERAL}'service.telemetry.metrics.level' unknown metrics level {metrics['level']!r}"
+        )
+    if str(metrics["level"]).lower() == "none":
+        return None
+    readers = metrics["readers"]
+    if len(readers) > 1:
+        raise ConfigError(f"{_INVALID}service::telemetry::metrics::readers: more than one is not emulated (501)")
+    body = readers[0] if readers else {}
+    prometheus = (((body.get("pull") or {}).get("exporter") or {}).get("prometheus") or {}) if readers else {}
+    if readers and "pull" not in body:
+        raise ConfigError(
+            f"{_INVALID}service::telemetry::metrics::readers: only a prometheus pull reader is emulated (501)"
+        )
+    reader = _decode_section("service.telemetry.metrics.readers[0].pull.exporter.prometheus", prometheus, READER)
+    if not (reader["without_scope_info"] and reader["without_units"]):
+        raise ConfigError(
+            f"{_INVALID}readers: without_scope_info and without_units set to false are not emulated (501)"
+        )
+    return reader
+
+
+def _pipelines(raw: Mapping[str, Any]) -> tuple[PipelineSettings, ...]:
+    if not raw:
+        raise ConfigError(f"{_INVALID}service::pipelines: service must have at least one pipeline")
+    found = []
+    for identity, body in raw.items():
+        signal = str(identity).partition("/")[0]
+        if signal not in {"traces", "metrics", "logs"}:
+            raise ConfigError(f"{_GET}{_SEVERAL}'service.pipelines' unknown pipeline signal: \"{signal}\"")
+        tree: dict[str, list[str]] = {"receivers": [], "processors": [], "exporters": []}
+        lists = _decode_section(f"service.pipelines[{identity}]", body or {}, tree)
+        for key in ("receivers", "exporters"):
+            if not lists[key]:
+                raise ConfigError(f"{_INVALID}service::pipelines::{identity}: must have at least one {key[:-1]}")
+        for name in lists["processors"]:
+            if lists["processors"].count(name) > 1:
+                raise ConfigError(
+                    f'{_INVALID}service::pipelines::{identity}: references processor "{name}" multiple times'
+                )
+        found.append(PipelineSettings(str(identity), signal, *(tuple(map(str, lists[key])) for key in tree)))
+    return tuple(found)
+
+
+def _check_references(settings: Settings) -> None:
+    known = settings.components
+    for name in settings.extensions:
+        if name not in known["extensions"]:
+            raise ConfigError(f'{_INVALID}service::extensions: references extension "{name}" which is not configured')
+    for pipeline in settings.pipelines:
+        for role, names in (
+            ("receiver", pipeline.receivers), ("processor", pipeline.processors), ("exporter", pipeline.exporters),
+        ):  # fmt: skip
+            others = {} if role == "processor" else known["connectors"]
+            for name in names:
+                if name not in known[f"{role}s"] and name not in others:
+                    where = f"{_INVALID}service::pipelines::{pipeline.id}"
+                    raise ConfigError(f'{where}: references {role} "{name}" which is not configured')

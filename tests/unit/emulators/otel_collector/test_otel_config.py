@@ -1,0 +1,203 @@
+"""The configuration: expansion, what is refused and in which words, the stack's own file."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.emulators.otel_collector import schema
+from harness.emulators.otel_collector.config_source import expand_text, load
+from harness.emulators.otel_collector.settings import Settings, decode
+from harness.emulators.runner import ConfigError
+from tests.unit.emulators.otel_collector.otel_collector_rig import CAPTURES, CONFIG, ROOT, command, configuration
+
+ENV = {"PORT": "8888", "HOST": "tempo", "QUOTED": "a$b", "EMPTY": ""}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("${env:PORT}", 8888),
+        ("${PORT}", 8888),
+        ("${env:PORT:-1}", 8888),
+        ("${env:NONE:-1}", 1),
+        ("${env:NONE:-0.0.0.0:4317}", "0.0.0.0:4317"),
+        ("${env:NONE}", None),
+        ("${env:EMPTY:-x}", None),
+        ("${env:HOST}:${env:PORT}", "tempo:8888"),
+        ("${env:NONE:-${env:HOST}}", "tempo"),
+        ("$${env:PORT}", "${env:PORT}"),
+        ("x${QUOTED}", "xa$b"),
+        ("true", "true"),
+    ],
+)
+def test_expansion(text: str, value: Any) -> None:
+    """A whole reference takes its YAML type; inside a text it is text; `$$` is a dollar."""
+    assert expand_text(text, ENV) == value
+
+
+@pytest.mark.parametrize("text", ["${env:1X}", "${http://x}", "${file:x}"])
+def test_expansion_refuses(text: str) -> None:
+    """Bad names and foreign schemes stop the start."""
+    with pytest.raises(ConfigError, match="cannot resolve the configuration"):
+        expand_text(text, ENV)
+
+
+def test_files_merge_in_order(tmp_path: Path) -> None:
+    """Maps are merged, lists replaced, the later file wins."""
+    (tmp_path / "a.yaml").write_text("a: {x: 1, l: [1, 2]}\nb: 1\n")
+    (tmp_path / "b.yaml").write_text("a: {y: 2, l: [3]}\n")
+    merged = load([str(tmp_path / "a.yaml"), f"file:{tmp_path / 'b.yaml'}"], {})
+    assert merged == {"a": {"x": 1, "y": 2, "l": [3]}, "b": 1}
+
+
+def pipelines(**lists: list[str]) -> dict[str, Any]:
+    """A service with one traces pipeline."""
+    return {"pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["nop"], **lists}}}
+
+
+def decoded(**changes: Any) -> Settings:
+    """The smallest configuration, changed."""
+    raw: dict[str, Any] = {
+        "receivers": {"otlp": {"protocols": {"grpc": None}}},
+        "exporters": {"nop": None},
+        "service": {"pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["nop"]}}},
+    }
+    return decode({**raw, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"exporters": {"nosuch": None}}, '\'exporters\' unknown type: "nosuch" for id: "nosuch"'),
+        ({"exporters": {"otlp_grpc": {"endpoint": "x:1", "nosuch": 1}}}, "'' has invalid keys: nosuch"),
+        ({"exporters": {"otlp_grpc": {"tls": {"bad": 1}}}}, "'tls' has invalid keys: bad"),
+        ({"exporters": {"otlp_grpc": {"endpoint": "x:1", "timeout": "5"}}}, 'time: missing unit in duration "5"'),
+        ({"exporters": {"otlp_grpc": None}}, 'exporters::otlp_grpc: requires a non-empty "endpoint"'),
+        ({"exporters": {"otlp_http": None}}, "at least one endpoint must be specified"),
+        ({"exporters": {"otlp_grpc": {"endpoint": "x:1", "sending_queue": {"queue_size": 0}}}}, "`queue_size` must be"),
+        ({"exporters": {"otlp_grpc": {"endpoint": "x:1", "sending_queue": {"batch": {"min_size": 1}}}}}, "(501)"),
+        (
+            {"exporters": {"otlp_grpc": {"endpoint": "x:1", "compression": "zstd"}}},
+            "compression: 'zstd' is not emulated",
+        ),
+        ({"exporters": ["nop"]}, "'exporters' expected a map"),
+        ({"connectors": {"spanmetrics": {"histogram": {"unit": "h"}}}}, "unknown Unit 'h'"),
+        (
+            {"connectors": {"spanmetrics": {"dimensions": [{"name": "span.name"}]}}},
+            "duplicate dimension name span.name",
+        ),
+        ({"service": {**pipelines(), "telemetry": {"metrics": {"level": "x"}}}}, "unknown metrics level 'x'"),
+        ({"exporters": {"kafka": None}}, "'kafka' of id 'kafka' is not emulated (501)"),
+        ({"processors": {"probabilistic_sampler": None}}, "is not emulated (501)"),
+        ({"processors": {"memory_limiter": {"limit_mib": 1}}}, "'check_interval' must be greater than zero"),
+        ({"processors": {"memory_limiter": {"check_interval": "1s"}}}, "'limit_mib' or 'limit_percentage' must be"),
+        ({"processors": {"batch": {"send_batch_max_size": 1}}}, "send_batch_max_size must be greater or equal"),
+        ({"processors": {"attributes": None}}, 'missing required field "actions"'),
+        ({"receivers": {"otlp": None}}, "must specify at least one protocol when using the OTLP receiver"),
+        ({"receivers": {}}, "no receiver configuration specified in config"),
+        ({"exporters": {}}, "no exporter configuration specified in config"),
+        ({"nosuch": {}}, "'' has invalid keys: nosuch"),
+        ({"service": {"pipelines": {}}}, "service must have at least one pipeline"),
+        ({"service": {"pipelines": {"spans": {}}}}, 'unknown pipeline signal: "spans"'),
+        ({"service": pipelines(exporters=["x"])}, 'pipelines::traces: references exporter "x" which is not configured'),
+        ({"service": pipelines(receivers=[])}, "service::pipelines::traces: must have at least one receiver"),
+        ({"service": pipelines(processors=["b"])}, 'references processor "b" which is not configured'),
+        ({"service": {**pipelines(), "extensions": ["x"]}}, 'references extension "x" which is not configured'),
+        ({"service": {**pipelines(), "nosuch": 1}}, "'service' has invalid keys: nosuch"),
+    ],
+)
+def test_refused(changes: dict[str, Any], words: str) -> None:
+    """What the real one refuses is refused, in its words; what is not emulated says 501."""
+    with pytest.raises(ConfigError) as caught:
+        decoded(**changes)
+    assert words in str(caught.value)
+    assert str(caught.value).startswith("Error: ")
+
+
+def test_defaults_are_the_real_ones() -> None:
+    """Spot checks against `print-config` of the real 0.159."""
+    grpc = decoded(exporters={"otlp/x": {"endpoint": "x:1"}, "nop": None}).components["exporters"]["otlp/x"]
+    assert grpc.type == "otlp_grpc"
+    assert grpc.settings["retry_on_failure"]["max_elapsed_time"] == 300
+    assert grpc.settings["sending_queue"]["num_consumers"] == 10
+    assert grpc.settings["compression"] == "gzip"
+
+
+def test_every_default_of_the_capture_is_known() -> None:
+    """The schema knows each component and top-level key of a full configuration that ran on the real one."""
+    raw = yaml.safe_load((CAPTURES / "config-full-example.yaml").read_text())
+    settings = decode(raw)
+    assert '"otlp" alias is deprecated; use "otlp_grpc" instead' in settings.warnings
+    assert {component.type for component in settings.components["connectors"].values()} <= set(schema.CONNECTORS)
+
+
+def test_stack_file_is_valid_and_takes_every_address_from_the_environment() -> None:
+    """No address, port or path is fixed in the stack's file."""
+    settings = decode(load([str(CONFIG)], {"OTELCOL_METRICS_PORT": "1", "TEMPO_OTLP_ENDPOINT": "t:2"}))
+    assert settings.reader is not None
+    assert settings.reader["port"] == 1
+    assert settings.components["exporters"]["otlp_grpc/tempo"].settings["endpoint"] == "t:2"
+    fixed = [line for line in CONFIG.read_text().splitlines() if ":4317" in line or ":8889" in line or "/var/" in line]
+    assert all("${env:" in line for line in fixed)
+
+
+def test_core_file_uses_core_components_only() -> None:
+    """The variant for a Collector without contrib parts names none of them."""
+    raw = yaml.safe_load(CONFIG.with_name("core.yaml").read_text())
+    assert set(raw["exporters"]) == {"otlp_grpc/tempo", "debug"}
+    assert set(raw.get("extensions", {})) == set()
+    assert "connectors" not in raw
+    decode(load([str(CONFIG.with_name("core.yaml"))], {}))
+
+
+# -- the command line -----------------------------------------------------------------------------------------
+
+
+def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the emulator to its end."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command(*words), capture_output=True, text=True, timeout=10, env=env, cwd=cwd, check=False)
+
+
+def test_version(tmp_path: Path) -> None:
+    """The real program's line, marked."""
+    assert run("--version", cwd=tmp_path).stdout == "otelcol-contrib version 0.159.0+emu\n"
+
+
+def test_validate(tmp_path: Path) -> None:
+    """0 and silent when good; 1 and `Error:` when not; nothing is written or opened."""
+    good = run("validate", "--config", str(CONFIG), cwd=tmp_path)
+    assert (good.returncode, good.stdout, good.stderr) == (0, "", "")
+    bad = tmp_path / "bad.yaml"
+    config = configuration()
+    config["service"]["pipelines"]["metrics"]["receivers"] = ["otlp", "servicegraph"]
+    bad.write_text(yaml.safe_dump(config))
+    refused = run("validate", f"--config={bad}", cwd=tmp_path)
+    assert refused.returncode == 1
+    words = (
+        'connector "spanmetrics" used as exporter in [traces] pipeline but not used in any supported receiver pipeline'
+    )
+    assert refused.stderr == f"Error: failed to build pipelines: {words}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ([], "Error: at least one config flag must be provided"),
+        (["--nosuch=1"], "Error: unknown flag: --nosuch"),
+        (["--set=a=b"], "Error: --set is not emulated (501)"),
+        (["components"], "Error: command components is not emulated (501)"),
+        (["--config", "/nosuch.yaml"], "open /nosuch.yaml: no such file or directory"),
+    ],
+)
+def test_bad_command_line(words: list[str], error: str, tmp_path: Path) -> None:
+    """Exit 1 and the reason on stderr."""
+    done = run(*words, cwd=tmp_path)
+    assert done.returncode == 1
+    assert error in done.stderr
