@@ -8,22 +8,31 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness import __version__
 from harness.config import settings as config
 from harness.config.settings import Settings
 from harness.credentials import is_sensitive
 from harness.errors import KeeperError, ReportError, RuntimeUnavailable, UsageError
-from harness.journal import FILE_NAME, Journal
+from harness.identity import Identity
+from harness.journal import FILE_NAME, RUN_STARTED, SERVICE_FAILED, SERVICE_READY, Journal
+from harness.journal import read as read_journal
 from harness.keeper import rundir
-from harness.keeper.client import KeeperClient, Lifeline, Progress, RemoteStack, ignore, launch
-from harness.keeper.identity import Identity
+from harness.keeper.client import KeeperClient, Progress, RemoteStack, ignore
+from harness.keeper.launch import Lifeline, launch
 from harness.keeper.rundir import RunDir
-from harness.model import RuntimeName, StackPlan
+from harness.model import RuntimeName, ServicePlan, StackPlan
+
+if TYPE_CHECKING:
+    from harness.config.compose import ComposeFile
+    from harness.plan import Choice
+    from harness.runtimes.external import ExternalHandle, ExternalStack
+
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -59,13 +68,15 @@ class Run:
         if self.prepared and self.directory.path.exists():
             return
         rundir.sweep(self.directory.path.parent)
+        fresh = not self.directory.path.exists()  # else it is a running stack's, which we joined
         try:
             self.directory.path.mkdir(mode=0o700, exist_ok=True)
             self.report.mkdir(parents=True, exist_ok=True)
             (self.report / FILE_NAME).touch()
             _point_latest(self.report)
         except OSError as error:
-            self.directory.remove()
+            if fresh:
+                self.directory.remove()
             where = f"reports directory {self.report}"
             raise ReportError(f"{where}: {error.strerror}", "choose another with --reports") from error
 
@@ -99,30 +110,117 @@ def _point_latest(report: Path) -> None:
 def plan_for(settings: Settings) -> tuple[StackPlan, str]:
     """The stack of these settings, and the words that say why this runtime. Raises HarnessError for bad input."""
     from harness import plan
-    from harness.config import compose
 
-    variables = plan.variables_for_run(os.environ)
-    files = [path if path.is_absolute() else settings.root / path for path in settings["compose"]]
-    read = compose.read(files, variables)
-    choice = choose_runtime(settings)
+    if settings["runtime"] == RuntimeName.EXTERNAL:
+        kinds = {name: handle.kind for name, handle in read_target(settings).items()}
+        return plan.plan_of_target(str(settings["target"]), kinds), f"target {settings['target']}"
+    read = _read_compose(settings)
+    places = image_places(settings, read.services.values())
+    choice = choose_runtime(settings, places)
     binaries = _find_binaries(settings, plan.bind_kinds(read)) if choice.runtime is RuntimeName.PROCESS else {}
-    made = plan.make_plan(read, choice, binaries, settings["require_fidelity"], settings["ready_timeout"])
+    made = plan.make_plan(read, choice, binaries, settings["require_fidelity"], settings["ready_timeout"], places)
     return made, choice.reason
 
 
-def choose_runtime(settings: Settings) -> Any:
-    """The runtime: the one that was asked for, or what `auto` comes to here. Raises RuntimeUnavailable."""
+def _read_compose(settings: Settings) -> ComposeFile:
+    from harness.config import compose
+    from harness.plan import variables_for_run
+
+    files = [path if path.is_absolute() else settings.root / path for path in settings["compose"]]
+    return compose.read(files, variables_for_run(os.environ))
+
+
+def services_of(settings: Settings) -> dict[str, ServicePlan]:
+    """The services of the compose files, bound to their kinds; nothing is chosen or looked for."""
+    from harness.plan import bind_kinds
+
+    return bind_kinds(_read_compose(settings))
+
+
+def image_places(settings: Settings, services: Iterable[ServicePlan]) -> dict[str, tuple[str, ...]]:
+    """Where each image of a stack may come from."""
+    from harness.runtimes.images import candidates
+    from harness.runtimes.registry import Lock
+
+    lock = Lock.read(lock_file(settings))
+    replacements = dict(item.partition("=")[::2] for item in settings["images"])
+    return {
+        service.image: candidates(lock.locked(service.image), replacements, settings["mirror"]) for service in services
+    }
+
+
+def read_target(settings: Settings) -> ExternalStack:
+    """The environment of the external runtime. Raises UsageError."""
+    from harness.runtimes.external import read
+
+    if settings["target"] is None:
+        raise UsageError("the external runtime needs a target file", "name one with --target; see docs/external.md")
+    return read(settings.root / settings["target"])
+
+
+def open_external(run: Run) -> ExternalStack:
+    """The environment of the external runtime, each service asked once; the journal tells what they answered."""
+    from harness.runtimes.external import ExternalStack, asked
+
+    plan, reason = plan_for(run.settings)
+    handles = {name: asked(handle) for name, handle in read_target(run.settings).items()}
+    seen = {event.type for event in read_journal(run.report / FILE_NAME)}
+    if RUN_STARTED not in seen:
+        run.journal.write(RUN_STARTED, **_about(run, plan, reason))
+        for handle in handles.values():
+            _note_external(run.journal, handle)
+    return ExternalStack(handles)
+
+
+def _note_external(journal: Journal, handle: ExternalHandle) -> None:
+    common = {
+        "service": handle.name,
+        "kind": handle.kind,
+        "fidelity": {"source": handle.fidelity.source, "version": handle.fidelity.version, "pin": ""},
+    }
+    journal.hide(secret.reveal() for secret in handle.credentials.values())
+    if handle.cause:
+        journal.write(SERVICE_FAILED, **common, cause=handle.cause, state="failed")
+    else:
+        journal.write(SERVICE_READY, **common, seconds=round(handle.ready_after, 3))
+
+
+def lock_file(settings: Settings) -> Path:
+    """Where the digests of a stack's images are locked: beside its first compose file."""
+    first: Path = settings["compose"][0]
+    return settings.root / first.parent / "images.lock.json"
+
+
+def choose_runtime(settings: Settings, images: Mapping[str, tuple[str, ...]]) -> Choice:
+    """The runtime: the one that was asked for, or what `auto` comes to here.
+
+    An explicit choice never degrades, and neither does `auto` with CI set, unless that is allowed by name.
+    Raises RuntimeUnavailable.
+    """
     from harness.plan import Choice
-    from harness.runtimes import RUNTIMES
 
     wanted = settings["runtime"]
-    available = {name for name, _ in RUNTIMES}
     if wanted != "auto":
-        name = RuntimeName(wanted)
-        if name not in available:
-            raise RuntimeUnavailable(f"runtime {wanted}: not part of this version", "use --runtime process")
-        return Choice(name, f"asked for by {settings.origin('runtime')}")
-    return Choice(RuntimeName.PROCESS, "auto: this version has no docker runtime")
+        return Choice(RuntimeName(wanted), f"asked for by {settings.origin('runtime')}")
+    obstacle = _no_docker(settings, images)
+    if not obstacle:
+        return Choice(RuntimeName.DOCKER, "auto: the engine answers and has, or can pull, every image")
+    if os.environ.get("CI") and not settings["allow_degrade"]:
+        raise RuntimeUnavailable(
+            f"CI is set, so `auto` does not fall back to processes: {obstacle}",
+            "start an engine, name --runtime process, or give --allow-degrade",
+        )
+    return Choice(RuntimeName.PROCESS, f"auto: {obstacle}")
+
+
+def _no_docker(settings: Settings, images: Mapping[str, tuple[str, ...]]) -> str:
+    """Why containers cannot be had; empty when they can. The libraries are loaded only if there may be an engine."""
+    host = os.environ.get("DOCKER_HOST", "")
+    if not host and not Path("/var/run/docker.sock").exists():
+        return "no docker engine: no DOCKER_HOST and no /var/run/docker.sock"
+    from harness.runtimes.docker.asking import why_not
+
+    return why_not(images, settings["pull"])
 
 
 def _find_binaries(settings: Settings, services: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,9 +250,17 @@ def connect(run: Run) -> KeeperClient:
 
 
 def start_stack(
-    run: Run, client: KeeperClient, plan: StackPlan, reason: str, progress: Progress = ignore
+    run: Run, client: KeeperClient, plan: StackPlan, reason: str, progress: Progress = ignore, tell: Tell = print
 ) -> RemoteStack:
-    """Start the run's stack, or join it when somebody has started it. Failed services are told in their status."""
+    """Start the run's stack, or join it when somebody has started it. Failed services are told in their status.
+
+    Images are pulled before, and `tell` gets a line now and then about it. Raises RuntimeUnavailable when one
+    cannot be had.
+    """
+    if plan.runtime is RuntimeName.DOCKER and not client.stack():
+        from harness.runtimes.docker.asking import have_images
+
+        have_images(plan.images, run.settings["pull"], tell)
     return client.start(plan, run.report, _about(run, plan, reason), progress)
 
 

@@ -6,6 +6,7 @@ a lock, so no line is ever torn. Wall time is seconds since the epoch, for peopl
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -64,8 +65,12 @@ class Event:
         return self.data[key]
 
 
+IDENTIFIERS = frozenset({"run", "service", "services", "kind", "test", "layer", "name", "uses", "outcome", "state"})
+"""Keys whose values name things that reports look up. They are left as they are, even if a password looks like one."""
+
+
 class Journal:
-    """Appends events to one file. `secrets` are masked in every line."""
+    """Appends events to one file. `secrets` are masked in every text of an event, identifiers excepted."""
 
     def __init__(self, path: Path, secrets: Iterable[str] = (), clock: Callable[[], float] = time.time) -> None:
         self.path = path
@@ -80,29 +85,48 @@ class Journal:
         """Append one event. Raises ReportError when the file cannot be written, ValueError for an unknown type."""
         if event not in EVENT_TYPES:
             raise ValueError(f"unknown event type {event!r}")
-        line = json.dumps({"type": event, "at": round(self._clock(), 6), **data}, default=str, ensure_ascii=False)
+        shown = {key: value if key in IDENTIFIERS else self._masked(value) for key, value in data.items()}
+        line = json.dumps({"type": event, "at": round(self._clock(), 6), **shown}, default=str)
         try:
-            _append(self.path, redact(line, self._secrets) + "\n")
+            _append(self.path, line + "\n")
         except OSError as error:
             raise ReportError(f"journal {self.path}: {error.strerror}", "check the disk and --reports") from error
+
+    def _masked(self, value: Any) -> Any:
+        """The value with secrets replaced in every text inside: masking the finished line would miss what JSON escapes,
+        and could break its structure."""
+        if isinstance(value, Mapping):
+            return {key: self._masked(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._masked(item) for item in value]
+        return redact(value, self._secrets) if isinstance(value, str) else value
 
 
 def _append(path: Path, line: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.write(descriptor, line.encode())
+        data = line.encode()
+        if os.write(descriptor, data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     finally:
         os.close(descriptor)
 
 
 def read(path: Path) -> Iterator[Event]:
-    """Every whole event of a journal, in order. A last line cut off by a crash is left out; absent file, no events."""
+    """Every whole event of a journal, in order. A last line cut off by a crash is left out; absent file, no events.
+
+    Raises ReportError for a line in the middle that is no event.
+    """
     if not path.exists():
         return
     with path.open(encoding="utf-8") as lines:
-        for line in lines:
+        for number, line in enumerate(lines, 1):
             if not line.endswith("\n"):
                 return
-            data = json.loads(line)
-            yield Event(data.pop("type"), data.pop("at"), data)
+            try:
+                data = json.loads(line)
+                event = Event(data.pop("type"), data.pop("at"), data)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise ReportError(f"journal {path}: line {number} is no event: {line[:60]!r}") from error
+            yield event

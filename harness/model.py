@@ -50,17 +50,27 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One address of a service as the tests reach it. `scheme` is `http`, `https`, `grpc`, `redis`, `tcp` or `udp`."""
+    """One address of a service as the tests reach it.
+
+    `scheme` is `http`, `https`, `grpc`, `grpcs`, `redis`, `rediss`, `tcp` or `udp`; `authority` is the path of the
+    certificates that TLS is verified against, empty for the system's.
+    """
 
     name: str
     host: str
     port: int
     scheme: str = "tcp"
+    authority: str = ""
 
     @property
     def address(self) -> str:
         """`host:port`."""
         return f"{self.host}:{self.port}"
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether clients have to speak TLS."""
+        return self.scheme in {"https", "rediss", "grpcs"}
 
     @property
     def url(self) -> str:
@@ -118,11 +128,16 @@ class Limits:
 
 @dataclass(frozen=True)
 class ServicePlan:
-    """One service as it is to be run, read from the compose file and bound to a kind (None when unknown)."""
+    """One service as it is to be run, read from the compose file and bound to a kind (None when unknown).
+
+    `image` is what runs, `pinned` what the first compose file names; `stand_in` says that the image holds an emulator.
+    """
 
     name: str
     image: str
     kind: str | None
+    pinned: str = ""
+    stand_in: bool = False
     command: tuple[str, ...] = ()
     entrypoint: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -142,15 +157,18 @@ class ServicePlan:
 
     @property
     def pin(self) -> str:
-        """The tag of the image, without a digest: what the compose file says should run."""
-        name, _, _digest = self.image.partition("@")
+        """The tag that the first compose file pins, without a digest: what should run."""
+        name, _, _digest = (self.pinned or self.image).partition("@")
         _, colon, tag = name.rpartition(":")
         return tag if colon and "/" not in tag else ""
 
 
 @dataclass(frozen=True)
 class StackPlan:
-    """All services in waves: everything in a wave may start at once, and needs only earlier waves."""
+    """All services in waves: everything in a wave may start at once, and needs only earlier waves.
+
+    `images` says, for the docker runtime, where each image may come from, best place first.
+    """
 
     project: str
     services: Mapping[str, ServicePlan]
@@ -158,6 +176,7 @@ class StackPlan:
     runtime: RuntimeName
     fidelity: Mapping[str, Fidelity]
     ready_timeout: float = 60.0
+    images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def emulated(self) -> tuple[str, ...]:

@@ -79,6 +79,7 @@ def make_plan(
     binaries: Mapping[str, Binary | None],
     required: Iterable[str] = (),
     ready_timeout: float = 60.0,
+    images: Mapping[str, tuple[str, ...]] | None = None,
 ) -> StackPlan:
     """The plan of a stack. `binaries` answers, by service, which real server was found (process runtime only).
 
@@ -88,12 +89,12 @@ def make_plan(
     services = bind_kinds(compose)
     fidelity = {name: _fidelity(service, choice, binaries.get(name)) for name, service in services.items()}
     _require(required, services, fidelity)
-    return StackPlan(compose.name, services, waves(services), choice.runtime, fidelity, ready_timeout)
+    return StackPlan(compose.name, services, waves(services), choice.runtime, fidelity, ready_timeout, images or {})
 
 
 def _fidelity(service: ServicePlan, choice: Choice, binary: Binary | None) -> Fidelity:
     if choice.runtime is not RuntimeName.PROCESS:
-        return Fidelity(Source.IMAGE, service.pin, service.pin, service.image)
+        return Fidelity(Source.EMULATOR if service.stand_in else Source.IMAGE, "", service.pin, service.image)
     if service.kind is None:
         known = ", ".join(kind.name for kind in SERVICES)
         raise PlanError(
@@ -115,6 +116,13 @@ def _require(required: Iterable[str], services: Mapping[str, ServicePlan], fidel
                 f"--require-fidelity {wanted}: only an emulator is here for {', '.join(missing)}",
                 "install the real server and put it on PATH or name it with --binaries, or use --runtime docker",
             )
+
+
+def plan_of_target(target: str, kinds: Mapping[str, str]) -> StackPlan:
+    """The plan of an environment that runs already: services by name with their kinds, nothing to start."""
+    services = {name: ServicePlan(name, "", kind, origin=target) for name, kind in kinds.items()}
+    fidelity = {name: Fidelity(Source.LIVE) for name in services}
+    return StackPlan(target, services, (tuple(services),), RuntimeName.EXTERNAL, fidelity)
 
 
 def rewrite(value: str, addresses: Mapping[str, Mapping[str, Endpoint]], ports: Mapping[str, Mapping[int, str]]) -> str:

@@ -7,6 +7,7 @@ blocked, and both are told as such.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -80,10 +81,12 @@ class Service:
     def wait(self, deadline: Deadline) -> None:
         """Until it works. Raises ServiceExited at once when it died, NotReady at the deadline."""
         version = poll(self._ask, deadline, self.name, self._died)
+        if version.endswith("+emu"):  # an emulator inside a container is an emulator, whatever the compose file says
+            self.fidelity = replace(self.fidelity, source=Source.EMULATOR)
         if self.fidelity.source is Source.EMULATOR and not version.endswith("+emu"):
             raise ServiceError(f"{self.name}: an emulator calls itself {version!r}: its version has to end in +emu")
         self.fidelity = replace(self.fidelity, version=version or self.fidelity.version)
-        self.state = State.READY
+        self.state, self.cause = State.READY, ""
 
     def _ask(self) -> str:
         if self.kind:
@@ -180,7 +183,7 @@ class Stack:
                     pass
 
     def _start_one(self, name: str, deadline: Deadline, progress: Progress) -> None:
-        started = Deadline.after(self.plan.ready_timeout).at - self.plan.ready_timeout
+        started = time.monotonic()
         culprit = next((needed for needed in self.plan.services[name].depends_on if not self.is_ready(needed)), "")
         if culprit:
             self._block(name, f"needs {culprit}, which is not ready", State.BLOCKED, progress)
@@ -190,7 +193,7 @@ class Stack:
             progress(service.status())
             service.instance.launch()
             service.wait(deadline)
-            service.ready_after = Deadline.after(0).at - started
+            service.ready_after = time.monotonic() - started
         except Exception as error:  # whatever it is, it is this service's failure, and the others go on
             self._failed(name, error, progress)
         else:
@@ -221,7 +224,9 @@ class Stack:
 
     def _block(self, name: str, cause: str, state: State, progress: Progress) -> None:
         plan = self.plan.services[name]
-        status = ServiceStatus(name, plan.kind, state, self.plan.fidelity[name], {}, {}, 0.0, cause, self.logs)
+        log = self.logs / f"{name}.log"
+        log.touch()
+        status = ServiceStatus(name, plan.kind, state, self.plan.fidelity[name], {}, {}, 0.0, cause, log)
         self._blocked[name] = status
         progress(status)
 
@@ -232,7 +237,7 @@ class Stack:
     def statuses(self) -> list[ServiceStatus]:
         """The status of every service of the plan that was reached, in start order."""
         order = [name for wave in self.plan.waves for name in wave]
-        known = {**self._blocked, **{name: service.status() for name, service in self.services.items()}}
+        known = {**self._blocked, **{name: service.status() for name, service in list(self.services.items())}}
         return [known[name] for name in order if name in known]
 
     def service(self, name: str) -> Service:
@@ -254,8 +259,8 @@ class Stack:
 def _stop_quietly(service: Service, grace: float) -> None:
     try:
         service.instance.stop(grace)
-    except HarnessError as error:
-        service.cause = str(error)
+    except Exception as error:  # the others are stopped all the same; the runtime's close tells what is left
+        service.cause = f"{type(error).__name__}: {error}"
 
 
 def ports_needed(plan: StackPlan) -> dict[str, tuple[Port, ...]]:

@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rich.markup import escape
 from rich.table import Table
 
 from harness import app
 from harness.cli.verb import Verb, add_options, flags_of
 from harness.config.settings import Settings
-from harness.errors import HarnessError
+from harness.errors import HarnessError, ReportError
 from harness.keeper import rundir
 from harness.report.console import make_console
 
@@ -30,7 +31,22 @@ class Finding:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options that decide what would run."""
-    add_options(parser, ("compose", "runtime", "require_fidelity", "binaries", "reports", "state", "allow_degrade"))
+    add_options(
+        parser,
+        (
+            "compose",
+            "runtime",
+            "require_fidelity",
+            "binaries",
+            "reports",
+            "state",
+            "allow_degrade",
+            "pull",
+            "mirror",
+            "target",
+            "images",
+        ),
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -39,7 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     findings = [finding for look in LOOKS for finding in _guarded(look, settings)]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     for finding in findings:
-        table.add_row("[red]BAD[/]" if finding.code else "[green]ok[/]", finding.subject, finding.answer)
+        mark = "[red]BAD[/]" if finding.code else "[green]ok[/]"
+        table.add_row(mark, escape(finding.subject), escape(finding.answer))
     make_console().print(table)
     return next((finding.code for finding in findings if finding.code), 0)
 
@@ -74,8 +91,10 @@ def _state(settings: Settings) -> list[Finding]:
 def _reports(settings: Settings) -> list[Finding]:
     reports = settings.root / settings["reports"]
     existing = next(path for path in (reports, *reports.absolute().parents) if path.exists())
-    if not os.access(existing, os.W_OK):
-        return [Finding("reports", f"{reports}: {existing} is not writable; choose another with --reports", 8)]
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        problem = "is not writable" if existing.is_dir() else "is no directory"
+        answer = f"{reports}: {existing} {problem}; choose another with --reports"
+        return [Finding("reports", answer, ReportError.exit_code)]
     return [Finding("reports", str(reports))]
 
 

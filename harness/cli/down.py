@@ -27,12 +27,19 @@ def run(arguments: argparse.Namespace) -> int:
     """End it, and verify that it is gone."""
     settings = app.load_settings(flags_of(arguments))
     runs = app.running(settings) if arguments.all else [app.pick_running(settings, arguments.run)]
-    for found in runs:
-        left = KeeperClient(found).close_stack() + _still_there(found)
-        if left:
-            raise LeftBehind(f"run {found.run}: still there: {', '.join(left)}", "remove it by hand")
-        make_console().print(f"run {found.run} is down; nothing left behind", markup=False)
+    problems = [problem for found in runs if (problem := _end(found))]
+    if problems:
+        raise LeftBehind("; ".join(problems), "remove it by hand")
     return 0
+
+
+def _end(found: RunDir) -> str:
+    """What is left of a run, in words; empty when it is gone."""
+    left = KeeperClient(found).close_stack() + _still_there(found)
+    if left:
+        return f"run {found.run}: still there: {', '.join(left)}"
+    make_console().print(f"run {found.run} is down; nothing left behind", markup=False)
+    return ""
 
 
 def _still_there(found: RunDir) -> list[str]:

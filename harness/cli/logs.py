@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness import app
 from harness.cli.verb import Verb, add_options, flags_of
+from harness.config.options import whole
 from harness.credentials import redact
 from harness.errors import UsageError
 from harness.keeper.client import KeeperClient, RemoteHandle, RemoteStack
@@ -18,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Which service, and how much."""
     parser.add_argument("service", nargs="*", help="services to show; all when none is named")
     parser.add_argument("--run", default="", metavar="ID", help="the run; needed when several are up")
-    parser.add_argument("--tail", type=int, default=0, metavar="N", help="only the last N lines of each")
+    parser.add_argument("--tail", type=whole, default=0, metavar="N", help="only the last N lines of each")
     parser.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
     add_options(parser, ("state",))
 

@@ -18,6 +18,7 @@ VERBS = (
     ("down", "End a running stack and verify that nothing is left behind."),
     ("status", "Show running stacks: state, version, addresses."),
     ("logs", "Show what services printed."),
+    ("images", "List, pull, save and load the images of a stack."),
     ("doctor", "Say what is here, what would run, and what is missing. Starts nothing."),
 )
 """A verb is a file of this folder with a `VERB`; only the chosen one is imported."""

@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -16,10 +17,12 @@ from harness import app, journal
 from harness.app import Run
 from harness.cli.progress import show_progress
 from harness.cli.verb import Verb, add_options, flags_of
+from harness.config.options import OPTIONS
 from harness.errors import EXIT_INTERRUPTED, HarnessError, UsageError
-from harness.keeper.client import KeeperClient, Lifeline, RemoteStack
-from harness.keeper.identity import Identity
-from harness.model import StackPlan
+from harness.identity import Identity
+from harness.keeper.client import KeeperClient, Progress
+from harness.keeper.launch import Lifeline
+from harness.model import RuntimeName, StackPlan
 from harness.pytest_plugin.ending import how_to_reach
 from harness.pytest_plugin.layers import LAYERS, layer_named
 from harness.report import junit, summary
@@ -42,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_options(
         parser,
         ("compose", "runtime", "require_fidelity", "binaries", "reports", "keep", "ready_timeout", "seed",
-         "gate", "layers", "state", "allow_degrade"),
+         "gate", "layers", "state", "allow_degrade", "pull", "mirror", "images", "target"),
     )  # fmt: skip
 
 
@@ -52,15 +55,17 @@ def run(arguments: argparse.Namespace) -> int:
     current = app.new_run(app.load_settings(flags_of(arguments)))
     sessions = _sessions(arguments.targets, current)
     plan, reason = app.plan_for(current.settings)
+    current = replace(current, settings=current.settings.with_value("runtime", str(plan.runtime), "chosen"))
     console.print(fidelity_line(plan.emulated, len(plan.services), plan.runtime, reason), markup=False, soft_wrap=True)
     current.prepare()
-    lifeline = app.ensure_keeper(current, Identity.mine(), lifeline=True)
+    owned = plan.runtime is not RuntimeName.EXTERNAL
+    lifeline = app.ensure_keeper(current, Identity.mine(), lifeline=True) if owned else None
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         interrupted = _start_and_test(current, plan, reason, sessions, arguments, console)
     finally:
         signal.signal(signal.SIGTERM, previous)
-        kept = _end(current, lifeline)
+        kept = _end(current, lifeline) if owned else []
     return _report(current, console, interrupted, kept)
 
 
@@ -94,7 +99,7 @@ def _start_and_test(
     """True when it was interrupted."""
     try:
         with show_progress(console, plan) as progress:
-            app.start_stack(current, app.connect(current), plan, reason, progress)
+            _start(current, plan, reason, progress, console)
         for name, targets in sessions:
             _session(current, name, targets, arguments, console)
     except KeyboardInterrupt:
@@ -103,29 +108,46 @@ def _start_and_test(
     return False
 
 
+def _start(current: Run, plan: StackPlan, reason: str, progress: Progress, console: Console) -> None:
+    if plan.runtime is RuntimeName.EXTERNAL:
+        app.open_external(current)
+    else:
+        app.start_stack(current, app.connect(current), plan, reason, progress, _teller(console))
+
+
+def _teller(console: Console) -> Callable[[str], None]:
+    return lambda line: console.print(line, markup=False, soft_wrap=True)
+
+
 def _session(current: Run, name: str, targets: list[str], arguments: argparse.Namespace, console: Console) -> None:
     console.rule(f"layer: {name}") if console.is_terminal else console.print(f"-- layer: {name}", markup=False)
     current.journal.write(journal.LAYER_STARTED, name=name)
-    forwarded = [f"--infra-{key.replace('_', '-')}={value}" for key, value in _forwarded(arguments).items()]
     command = [sys.executable, "-m", "pytest", *targets, "-q", "--no-header", "-n", arguments.workers]
-    code = _run_pytest([*command, *forwarded, *arguments.pytest], current)
+    code = _run_pytest([*command, *arguments.pytest], current, _forwarded(arguments))
     current.journal.write(journal.LAYER_FINISHED, name=name, exit=code)
     if code not in NOT_RUN:
         current.journal.write(journal.SESSION_ERROR, detail=f"layer {name}: pytest ended with exit code {code}")
 
 
 def _forwarded(arguments: argparse.Namespace) -> dict[str, str]:
-    """Options that matter inside a session; the stack's own are settled already."""
-    return {name: str(value) for name, value in flags_of(arguments).items() if name == "gate"}
+    """Our flags as variables, so that a session plans the very stack that it joins."""
+    given = flags_of(arguments)
+    return {
+        option.variable: ",".join(given[option.name]) if option.repeat else str(given[option.name])
+        for option in OPTIONS
+        if option.name in given and option.name != "layers"
+    }
 
 
-def _run_pytest(command: list[str], current: Run) -> int:
+def _run_pytest(command: list[str], current: Run, forwarded: Mapping[str, str]) -> int:
     environment = {
         **{name: value for name, value in os.environ.items() if name != "HARNESS_LAYERS"},
+        **forwarded,
         "HARNESS_ENABLED": "1",
         "HARNESS_RUN_DIR": str(current.directory.path),
         "HARNESS_REPORT_DIR": str(current.report),
         "HARNESS_SEED": str(current.seed),
+        "HARNESS_RUNTIME": str(current.settings["runtime"]),
     }
     process = subprocess.Popen(
         command,
@@ -184,11 +206,6 @@ def _report(current: Run, console: Console, interrupted: bool, kept: list[str]) 
         console.print(line, markup=False, soft_wrap=True)
     console.print(f"report: {current.report}", markup=False, soft_wrap=True)
     return code
-
-
-def stack_of(current: Run) -> RemoteStack:
-    """The run's stack, for callers that look at it afterwards."""
-    return app.connect(current).stack()
 
 
 VERB = Verb(

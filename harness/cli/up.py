@@ -18,7 +18,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the stack."""
     add_options(
         parser,
-        ("compose", "runtime", "require_fidelity", "binaries", "ready_timeout", "reports", "state", "allow_degrade"),
+        (
+            "compose",
+            "runtime",
+            "require_fidelity",
+            "binaries",
+            "ready_timeout",
+            "reports",
+            "state",
+            "allow_degrade",
+            "pull",
+            "mirror",
+            "images",
+        ),
     )
     parser.add_argument("--keep-failed", action="store_true", help="leave the stack up even if a service failed")
 
@@ -33,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     app.ensure_keeper(current, owner=None)
     client = app.connect(current)
     with show_progress(console, plan) as progress:
-        stack = app.start_stack(current, client, plan, reason, progress)
+        stack = app.start_stack(current, client, plan, reason, progress, console.print)
     print_stack(console, stack.values(), secrets=False)
     if stack.failed():
         return _failed(stack, arguments.keep_failed)

@@ -6,6 +6,7 @@ yet; `harness.plan` does that.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from harness.model import Health, Limits, Mount, Port, ServicePlan
 
 _REPLACED_LISTS = frozenset({"command", "entrypoint", "test", "cap_drop", "cap_add"})
 _PAIR_KEYS = frozenset({"environment", "sysctls", "extra_hosts"})
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # it names files and hosts
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def read(files: Sequence[Path], variables: Mapping[str, str]) -> ComposeFile:
     for overlay in documents[1:]:
         data = _merged(data, _interpolated(overlay, overlay.data, variables))
     reader = _Reader(documents, data, files[0].resolve().parent, variables)
-    services = {name: reader.service(name, entry) for name, entry in reader.entries().items()}
+    services = {str(name): reader.service(str(name), entry) for name, entry in reader.entries().items()}
     _check_references(documents[0], services)
     return ComposeFile(str(data.get("name") or files[0].resolve().parent.name), services, tuple(files))
 
@@ -58,8 +60,9 @@ def _check_top(document: Document) -> None:
             continue
         expected = ", ".join(sorted(schema.TOP_LEVEL))
         raise ComposeError(f"{document.where((str(key),))}: unsupported top-level key {key!r}: expected {expected}")
-    if not isinstance(document.data.get("services", {}), dict):
-        raise ComposeError(f"{document.where(('services',))}: services: expected a mapping of services")
+    for key in ("services", "configs"):
+        if not isinstance(document.data.get(key) or {}, dict):
+            raise ComposeError(f"{document.where((key,))}: {key}: expected a mapping of {key}")
 
 
 def _interpolated(document: Document, value: Any, variables: Mapping[str, str], place: Place = ()) -> Any:
@@ -77,14 +80,19 @@ def _interpolated(document: Document, value: Any, variables: Mapping[str, str], 
 
 def _merged(base: Any, over: Any, key: str = "") -> Any:
     """Compose's merge: mappings by key, sequences appended, commands and single values replaced."""
-    if key in _PAIR_KEYS and base is not None and over is not None:
-        return {**schema.pairs(base), **schema.pairs(over)}
+    if key in _PAIR_KEYS and isinstance(base, (dict, list)) and isinstance(over, (dict, list)):
+        return {**_by_name(base), **_by_name(over)}
     if isinstance(base, dict) and isinstance(over, dict):
         both = {name: _merged(base[name], over[name], str(name)) for name in base.keys() & over.keys()}
         return {**base, **over, **both}
     if isinstance(base, list) and isinstance(over, list) and key not in _REPLACED_LISTS:
         return [*base, *(item for item in over if item not in base)]
     return over
+
+
+def _by_name(pairs: dict[Any, Any] | list[Any]) -> dict[Any, Any]:
+    """Both forms of pairs as a mapping; what is wrong with them is found when the service is parsed."""
+    return pairs if isinstance(pairs, dict) else schema.pairs(pairs)
 
 
 def _check_references(document: Document, services: Mapping[str, ServicePlan]) -> None:
@@ -123,6 +131,8 @@ class _Reader:
             name=name,
             image=parsed.image,
             kind=parsed.x_harness.kind or None,
+            pinned=self.pinned(name, parsed.image),
+            stand_in=parsed.x_harness.fidelity == "emulator",
             command=parsed.command,
             entrypoint=parsed.entrypoint,
             environment=self.environment(name, parsed),
@@ -143,7 +153,15 @@ class _Reader:
             origin=self.documents[0].where(("services", name)),
         )
 
+    def pinned(self, name: str, image: str) -> str:
+        """The image that the first file names for a service: an overlay may replace it, the pin stays."""
+        first = self.documents[0].data["services"].get(name) or {}
+        named = first.get("image") if isinstance(first, dict) else None
+        return interpolate(str(named), self.variables) if named else image
+
     def parse(self, name: str, entry: Any) -> schema.Service:
+        if not _NAME.fullmatch(str(name)):
+            raise self.fail(str(name), (), "expected a name of letters, digits, `.`, `_` and `-`")
         if not isinstance(entry, dict):
             raise self.fail(name, (), f"expected a mapping, found {type(entry).__name__}")
         kept = {
@@ -157,8 +175,9 @@ class _Reader:
             raise self.explain(name, error) from error
 
     def explain(self, name: str, error: ValidationError) -> ComposeError:
-        first = error.errors()[0]
-        place = tuple(part for part in first["loc"] if isinstance(part, int) or "[" not in part)
+        found = error.errors()
+        first = max((item for item in found if item["loc"][0] == found[0]["loc"][0]), key=lambda item: len(item["loc"]))
+        place = tuple(part for part in first["loc"] if isinstance(part, int) or not _is_form(part))
         if first["type"] == "extra_forbidden":
             return self.fail(name, place, "unsupported key; see docs/compose.md for what is read")
         return self.fail(name, place, first["msg"].removeprefix("Value error, "))
@@ -167,8 +186,8 @@ class _Reader:
         merged: dict[str, str] = {}
         files = [parsed.env_file] if isinstance(parsed.env_file, str) else parsed.env_file
         for item in files:
-            path, required = (item, True) if isinstance(item, str) else (item["path"], item.get("required", True))
-            merged.update(self.env_file(name, self.base / path, required))
+            entry = schema.EnvFile(path=item) if isinstance(item, str) else item
+            merged.update(self.env_file(name, self.base / entry.path, entry.required))
         for key, value in parsed.environment.items():
             if value is not None:
                 merged[key] = value
@@ -200,9 +219,9 @@ class _Reader:
 
     def short_volume(self, name: str, index: int, text: str) -> Mount:
         source, *rest = text.split(":")
-        if not rest:
+        if not rest and source.startswith("/"):
             return Mount("volume", source, f"{name}-{index}")
-        target, options = rest[0], rest[1].split(",") if len(rest) > 1 else []
+        target, options = rest[0] if rest else "", rest[1].split(",") if len(rest) > 1 else []
         if not target.startswith("/"):
             raise self.fail(name, ("volumes", index), f"expected SOURCE:/TARGET[:ro], found {text!r}")
         if source.startswith((".", "/", "~")):
@@ -214,10 +233,7 @@ class _Reader:
         mounts = []
         for index, item in enumerate(parsed.configs):
             entry = schema.ConfigMount(source=item) if isinstance(item, str) else item
-            declared = (self.data.get("configs") or {}).get(entry.source)
-            if declared is None:
-                raise self.fail(name, ("configs", index), f"config {entry.source!r} is not declared at the top level")
-            config = schema.Config.model_validate(declared)
+            config = self.config(name, index, entry.source)
             target = entry.target or f"/{entry.source}"
             if config.file:
                 mounts.append(Mount("bind", target, str((self.base / config.file).resolve()), True))
@@ -225,12 +241,28 @@ class _Reader:
                 mounts.append(Mount("content", target, config.content, True))
         return tuple(mounts)
 
-    def port(self, name: str, index: int, item: str | int | dict[str, Any]) -> Port:
-        text = str(item.get("target", "")) if isinstance(item, dict) else str(item)
+    def config(self, name: str, index: int, source: str) -> schema.Config:
+        declared = (self.data.get("configs") or {}).get(source)
+        if declared is None:
+            raise self.fail(name, ("configs", index), f"config {source!r} is not declared at the top level")
+        try:
+            return schema.Config.model_validate(declared)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(("configs", source, *map(str, first["loc"])))
+            raise self.fail(name, ("configs", index), f"{key}: {first['msg'].removeprefix('Value error, ')}") from error
+
+    def port(self, name: str, index: int, item: str | int | schema.PublishedPort) -> Port:
+        text = f"{item.target}/{item.protocol}" if isinstance(item, schema.PublishedPort) else str(item)
         inner, _, protocol = text.rpartition(":")[2].partition("/")
-        if not inner.isdigit():
+        if not re.fullmatch(r"[0-9]+", inner):
             raise self.fail(name, ("ports", index), f"expected [HOST:]CONTAINER[/PROTOCOL], found {item!r}")
         return Port(inner, int(inner), "udp" if protocol == "udp" else "tcp")
+
+
+def _is_form(part: str) -> bool:
+    """Whether pydantic's location names one of several forms of a value (`str`, `VolumeMount`), not a key."""
+    return part in {"str", "int"} or "[" in part or part[:1].isupper()
 
 
 def _tmpfs(parsed: schema.Service) -> tuple[Mount, ...]:

@@ -77,7 +77,8 @@ def pairs(value: Any) -> dict[str, str | None]:
 
 def _scalar(name: Any, value: Any) -> str | None:
     if isinstance(value, (dict, list)):
-        raise TypeError(f"{name}: expected a single value, found {type(value).__name__}")
+        # pydantic turns a ValueError into its own error, and lets a TypeError through
+        raise ValueError(f"{name}: expected a single value, found {type(value).__name__}")  # noqa: TRY004
     if isinstance(value, bool):
         raise ValueError(f"{name}: expected a string, found a bare {str(value).lower()}; put it in quotes")  # noqa: TRY004
     return None if value is None else str(value)
@@ -88,8 +89,14 @@ def conditions(value: Any) -> dict[str, str]:
     if isinstance(value, list):
         return {str(name): "service_started" for name in value}
     if isinstance(value, dict):
-        return {str(name): (entry or {}).get("condition", "service_started") for name, entry in value.items()}
+        return {str(name): _condition(str(name), entry) for name, entry in value.items()}
     raise ValueError(f"expected a list or a mapping of services, found {type(value).__name__}")
+
+
+def _condition(name: str, entry: Any) -> str:
+    if not isinstance(entry, dict) or set(entry) - {"condition", "restart"}:
+        raise ValueError(f"{name}: expected a mapping with `condition`, found {entry!r}")
+    return str(entry.get("condition", "service_started"))
 
 
 def health_test(value: Any) -> tuple[str, ...]:
@@ -126,6 +133,13 @@ class HealthCheck(Strict):
     disable: bool = False
 
 
+class EnvFile(Strict):
+    """The long form of an entry of `env_file`."""
+
+    path: str
+    required: bool = True
+
+
 class ConfigMount(Strict):
     """An entry of a service's `configs`."""
 
@@ -146,10 +160,19 @@ class VolumeMount(BaseModel):
     read_only: bool = False
 
 
+class PublishedPort(BaseModel):
+    """The long form of a port; where it is published is the harness's own choice."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    target: int
+    protocol: str = "tcp"
+
+
 class HarnessExtension(Strict):
     """`x-harness`: what the harness is told about a service beyond Compose."""
 
     kind: str = ""
+    fidelity: Literal["image", "emulator"] = "image"
 
 
 class ResourceLimits(BaseModel):
@@ -182,8 +205,8 @@ class Service(Strict):
     command: Arguments = ()
     entrypoint: Arguments = ()
     environment: Pairs = Field(default_factory=dict)
-    env_file: str | list[str | dict[str, Any]] = Field(default_factory=list)
-    ports: list[str | int | dict[str, Any]] = Field(default_factory=list)
+    env_file: str | list[str | EnvFile] = Field(default_factory=list)
+    ports: list[str | int | PublishedPort] = Field(default_factory=list)
     volumes: list[str | VolumeMount] = Field(default_factory=list)
     configs: list[str | ConfigMount] = Field(default_factory=list)
     tmpfs: str | list[str] = Field(default_factory=list)

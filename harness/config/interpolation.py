@@ -25,18 +25,6 @@ def interpolate(text: str, variables: Mapping[str, str]) -> str:
     return _expand(text, lambda name: variables.get(name))
 
 
-def names_in(text: str) -> frozenset[str]:
-    """The variables that a text refers to, defaults included."""
-    seen: set[str] = set()
-
-    def note(name: str) -> str:
-        seen.add(name)
-        return "x"
-
-    _expand(text, note)
-    return frozenset(seen)
-
-
 def _expand(text: str, look_up: Callable[[str], str | None]) -> str:
     parts: list[str] = []
     at = 0

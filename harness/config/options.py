@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from harness.errors import UsageError
 
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"0", "false", "no", "off", ""})
+_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h|)", re.ASCII)
+_FACTORS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 
 
 @dataclass(frozen=True)
@@ -50,18 +53,10 @@ def boolean(text: str) -> bool:
 
 def seconds(text: str) -> float:
     """A duration: `90`, `90s`, `2m`, `500ms`. Returns seconds."""
-    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-    for unit, factor in units.items():
-        number = text.removesuffix(unit)
-        if number != text and number.replace(".", "", 1).isdigit():
-            return float(number) * factor
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError("expected a duration such as 90, 90s, 2m or 500ms") from None
-    if value < 0:
-        raise ValueError("expected a duration that is not negative")
-    return value
+    match = _DURATION.fullmatch(text.strip())
+    if not match:
+        raise ValueError("expected a duration such as 90, 90s, 2m or 500ms")
+    return float(match.group(1)) * _FACTORS[match.group(2)]
 
 
 def choice(*allowed: str) -> Callable[[str], str]:
@@ -77,7 +72,7 @@ def choice(*allowed: str) -> Callable[[str], str]:
 
 def whole(text: str) -> int:
     """A whole number that is not negative."""
-    if not text.strip().isdigit():
+    if not re.fullmatch(r"[0-9]+", text.strip()):
         raise ValueError("expected a whole number")
     return int(text)
 
@@ -87,8 +82,20 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def programs(text: str) -> tuple[str, ...]:
+    """A list of kind=path separated by commas."""
+    found = words(text)
+    for item in found:
+        kind, _, program = item.partition("=")
+        if not kind or not program:
+            raise ValueError(f"expected KIND=PATH, found {item!r}")
+    return found
+
+
 def path(text: str) -> Path:
     """A path, `~` expanded."""
+    if not text:
+        raise ValueError("expected a path")
     return Path(text).expanduser()
 
 
@@ -108,10 +115,31 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "runtime",
-        choice("auto", "docker", "process"),
+        choice("auto", "docker", "process", "external"),
         "auto",
-        "Where services run: docker, process (real binaries, else emulators), or auto.",
+        "Where services run: docker, process (real binaries, else emulators), external (see --target), or auto.",
         "NAME",
+    ),
+    Option(
+        "pull",
+        choice("always", "missing", "never"),
+        "missing",
+        "When to pull images (docker runtime).",
+        "WHEN",
+    ),
+    Option(
+        "mirror",
+        str,
+        "",
+        "Registry and path that serves Docker Hub's images, tried before it; other registries are left alone.",
+        "HOST/PATH",
+    ),
+    Option(
+        "images",
+        words,
+        (),
+        "Images to use instead of the compose file's, as name=replacement; a name without a tag keeps the tag.",
+        "NAME=IMAGE",
     ),
     Option(
         "require_fidelity",
@@ -120,6 +148,7 @@ OPTIONS: tuple[Option, ...] = (
         "Fail instead of using an emulator: `real` for all services, or service names.",
         "real|SERVICE",
     ),
+    Option("target", path, None, "TOML file with the endpoints of a running environment (external runtime).", "FILE"),
     Option("reports", path, Path("reports"), "Directory that gets one folder per run.", "DIR"),
     Option("keep", choice("never", "on-failure", "always"), "never", "Leave the stack up after the run.", "WHEN"),
     Option("ready_timeout", seconds, 60.0, "How long all services together may take to be ready.", "TIME"),
@@ -134,7 +163,7 @@ OPTIONS: tuple[Option, ...] = (
         False,
         "With CI set, let `auto` fall back to the process runtime when docker does not answer.",
     ),
-    Option("binaries", words, (), "Real servers to use, as kind=path (consul=/opt/consul).", "KIND=PATH"),
+    Option("binaries", programs, (), "Real servers to use, as kind=path (consul=/opt/consul).", "KIND=PATH"),
 )
 
 INTERNAL_VARIABLES = frozenset({"HARNESS_RUN_DIR", "HARNESS_REPORT_DIR", "HARNESS_LAYER", "HARNESS_ENABLED"})

@@ -14,6 +14,7 @@ from harness.config.options import INTERNAL_VARIABLES, OPTIONS, Option
 from harness.errors import UsageError
 
 TABLE = "infra-harness"
+PREFIX = "HARNESS_"
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,12 @@ def _read_table(root: Path) -> tuple[Mapping[str, Any], str]:
     if not file.is_file():
         return {}, ""
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get(TABLE, {})
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        tools = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {})
+    except (OSError, ValueError) as error:  # ValueError: not TOML, or not UTF-8
         raise UsageError(f"{file}: {error}", "mend the file") from error
+    table = tools.get(TABLE, {}) if isinstance(tools, dict) else {}
+    if not isinstance(table, dict):
+        raise UsageError(f"{file}: [tool.{TABLE}]: expected a table, found {type(table).__name__}", "mend the file")
     known = [option.name for option in OPTIONS]
     for key in table:
         if key not in known:
@@ -96,11 +100,11 @@ def _read_table(root: Path) -> tuple[Mapping[str, Any], str]:
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     known = [option.variable for option in OPTIONS]
     for name in sorted(environment):
-        if name.startswith("HARNESS_") and name not in known and name not in INTERNAL_VARIABLES:
+        if name.startswith(PREFIX) and name not in known and name not in INTERNAL_VARIABLES:
             raise UsageError(f"unknown variable {name}{_hint(name, known)}", "unset it, or see `harness --help`")
 
 
 def _hint(wrong: str, known: Iterable[str]) -> str:
-    names = list(known)
-    near = difflib.get_close_matches(wrong, names, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; known: {', '.join(names)}"
+    names = {name.removeprefix(PREFIX): name for name in known}  # what all have in common makes nothing similar
+    near = difflib.get_close_matches(wrong.removeprefix(PREFIX), names, n=1)
+    return f"; did you mean {names[near[0]]}?" if near else f"; known: {', '.join(names.values())}"

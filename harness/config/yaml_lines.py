@@ -45,7 +45,7 @@ def load(file: Path) -> Document:
         raise ComposeError(f"{file}: expected a mapping at the top, found {type(data).__name__}")
     lines: dict[Place, int] = {}
     if node is not None:
-        _note_lines(node, (), lines)
+        _note_lines(file, node, (), lines)
     return Document(file, data, lines)
 
 
@@ -55,16 +55,18 @@ def _problem(error: Exception) -> str:
     return f"line {mark.line + 1}: {problem}" if mark else str(problem)
 
 
-def _note_lines(node: yaml.Node, place: Place, lines: dict[Place, int]) -> None:
+def _note_lines(file: Path, node: yaml.Node, place: Place, lines: dict[Place, int]) -> None:
     if len(place) > 12:  # an alias may point back at its parent
         return
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            inner = (*place, str(key.value))
-            lines[inner] = key.start_mark.line + 1
-            _note_lines(value, inner, lines)
+            inner, line = (*place, str(key.value)), key.start_mark.line + 1
+            if inner in lines:  # YAML forbids it; PyYAML would silently take the last one
+                raise ComposeError(f"{file}:{line}: {key.value}: given twice, first on line {lines[inner]}")
+            lines[inner] = line
+            _note_lines(file, value, inner, lines)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             inner = (*place, index)
             lines[inner] = value.start_mark.line + 1
-            _note_lines(value, inner, lines)
+            _note_lines(file, value, inner, lines)

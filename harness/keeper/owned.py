@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness.errors import KeeperError, UsageError
+from harness.errors import HarnessError, KeeperError, UsageError
+from harness.identity import Identity
 from harness.journal import FILE_NAME, LEFT_BEHIND, RUN_STARTED, SERVICE_FAILED, SERVICE_READY, Journal
 from harness.keeper import wire
-from harness.keeper.identity import Identity
 from harness.keeper.leases import Leases
 from harness.keeper.rundir import RunDir
 from harness.keeper.watch import MainLoop
@@ -32,14 +32,15 @@ class OwnedStack:
         self._lock = threading.Lock()
         self._stack: Stack | None = None
         self._started = False
+        self._children_lock = threading.Lock()
         self._closing = False
+        self._closed = threading.Event()
         self._journal: Journal | None = None
 
     def start(self, request: dict[str, Any], tell: Tell) -> list[Any]:
         """Start the plan in the request, or wait for the start that is under way. Returns the statuses."""
         with self._lock:
-            if self._closing:
-                raise KeeperError("the stack is being closed")
+            self._refuse_when_closing()
             if not self._started:
                 self._begin(request, tell)
                 self._started = True
@@ -47,9 +48,13 @@ class OwnedStack:
 
     def _begin(self, request: dict[str, Any], tell: Tell) -> None:
         plan, report = wire.plan_from_wire(request["plan"]), Path(request["report"])
+        try:
+            addresses = {name: self._leases.lease_all(ports) for name, ports in ports_needed(plan).items()}
+        except HarnessError:
+            self._leases.release()
+            raise
         self._journal = Journal(report / FILE_NAME)
         self._journal.write(RUN_STARTED, **request["about"])
-        addresses = {name: self._leases.lease_all(ports) for name, ports in ports_needed(plan).items()}
         runtime = make_runtime(plan.runtime, self._run_dir.path, self._spawn)
         self._stack = Stack(plan, runtime, addresses, report / "logs")
         self._stack.start(lambda status: self._progress(status, tell))
@@ -78,26 +83,32 @@ class OwnedStack:
 
         def job() -> None:
             try:
+                self._refuse_when_closing()
                 start()
             except BaseException as error:  # handed over to the thread that waits
                 failure.append(error)
             finally:
                 done.set()
 
-        if self._closing:
-            raise KeeperError("the stack is being closed")
+        self._refuse_when_closing()
         self._loop.submit(job)
-        done.wait()
+        while not done.wait(0.1):  # after the end nobody runs the job any more
+            if self._closed.is_set():
+                self._refuse_when_closing()
         if failure:
             raise failure[0]
         self._note_children()
 
+    def _refuse_when_closing(self) -> None:
+        if self._closing:
+            raise KeeperError("the stack is being closed")
+
     def _note_children(self) -> None:
-        stack = self._stack
-        services = list(stack.services.values()) if stack else []
-        pids = [getattr(service.instance, "pid", 0) for service in services]
-        identities = [identity for identity in map(Identity.of, filter(None, pids)) if identity]
-        self._run_dir.children.write_text("".join(identity.to_json() + "\n" for identity in identities))
+        with self._children_lock:
+            services = list(self._stack.services.values()) if self._stack else []
+            pids = [getattr(service.instance, "pid", 0) for service in services]
+            identities = [identity for identity in map(Identity.of, filter(None, pids)) if identity]
+            self._run_dir.children.write_text("".join(identity.to_json() + "\n" for identity in identities))
 
     def statuses(self) -> list[Any]:
         """The statuses of all services; empty before the start."""
@@ -125,6 +136,7 @@ class OwnedStack:
         worker = threading.Thread(target=lambda: left.extend(self._close_stack()))
         worker.start()
         loop.drain(lambda: not worker.is_alive())
+        self._closed.set()
         self._leases.release()
         return left
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.keeper.identity import Identity
+from harness.identity import Identity
 
 YOUNG = 30.0
 """Seconds in which a directory without an identity may still be about to get one."""
@@ -55,6 +55,14 @@ class RunDir:
         """What the keeper itself printed."""
         return self.path / "keeper.log"
 
+    @property
+    def age(self) -> float:
+        """Seconds since something was last made in it; zero when it is gone, which its keeper may do at any moment."""
+        try:
+            return time.time() - self.path.stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
     def keeper(self) -> Identity | None:
         """Who owns this run; None when nobody has taken it yet."""
         try:
@@ -91,13 +99,6 @@ def new_run_id() -> str:
     return time.strftime("%m%d-%H%M%S-", time.gmtime()) + secrets.token_hex(3)
 
 
-def create(root: Path, run: str) -> RunDir:
-    """A fresh run directory."""
-    path = root / run
-    path.mkdir(mode=0o700)
-    return RunDir(path)
-
-
 def all_runs(root: Path) -> Iterator[RunDir]:
     """Every run directory, oldest first."""
     for path in sorted(root.iterdir()):
@@ -113,7 +114,7 @@ def sweep(root: Path) -> list[str]:
     swept = []
     for run in all_runs(root):
         keeper = run.keeper()
-        if keeper is None and time.time() - run.path.stat().st_mtime < YOUNG:
+        if keeper is None and run.age < YOUNG:
             continue
         if keeper is not None and (keeper.alive or keeper.foreign):
             continue

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, UsageError
+from harness.identity import Identity
 from harness.keeper import wire
-from harness.keeper.identity import Identity
 from harness.keeper.owned import OwnedStack
 from harness.keeper.rundir import RunDir
 from harness.keeper.watch import MainLoop
@@ -42,9 +42,10 @@ class Connection(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         """Answer requests until the client goes."""
         undos: list[tuple[str, str]] = []
-        with suppress(OSError, ValueError):
+        self._sending = threading.Lock()
+        with suppress(OSError):  # the client is gone, which ends the loop like the end of its lines
             for line in self.rfile:
-                self._answer(json.loads(line), undos)
+                self._answer(line, undos)
         for service, verb in reversed(undos):
             log.info("client gone: %s %s", verb, service)
             self._heal(service, verb)
@@ -52,21 +53,23 @@ class Connection(socketserver.StreamRequestHandler):
     def _heal(self, service: str, verb: str) -> None:
         try:
             self.server.owned.operate(verb, service, {})
-        except HarnessError:
+        except Exception:  # the other undos are tried all the same
             log.exception("healing %s failed", service)
 
-    def _answer(self, request: dict[str, Any], undos: list[tuple[str, str]]) -> None:
+    def _answer(self, line: bytes, undos: list[tuple[str, str]]) -> None:
         try:
-            answer = {"ok": self._perform(request, undos)}
+            answer = {"ok": self._perform(_request(line), undos)}
         except Exception as error:  # the client raises it again; the keeper goes on
             if not isinstance(error, HarnessError):
-                log.exception("request %s failed", request.get("op"))
+                log.exception("request %s failed", line[:200])
             answer = {"error": wire.error_to_wire(error)}
         self._send(answer)
 
     def _send(self, message: dict[str, Any]) -> None:
-        self.wfile.write(wire.encode(message))
-        self.wfile.flush()
+        """One line. Services that start at once tell their progress from threads of their own."""
+        with self._sending:
+            self.wfile.write(wire.encode(message))
+            self.wfile.flush()
 
     def _perform(self, request: dict[str, Any], undos: list[tuple[str, str]]) -> Any:
         operation, owned = request["op"], self.server.owned
@@ -89,6 +92,16 @@ class Connection(socketserver.StreamRequestHandler):
                 return owned.operate(verb, service, request)
             case _:
                 raise UsageError(f"the keeper knows no operation {operation!r}")
+
+
+def _request(line: bytes) -> dict[str, Any]:
+    try:
+        request = json.loads(line)
+    except ValueError as error:
+        raise UsageError(f"not a request: {line[:60]!r}: expected one JSON object per line") from error
+    if not isinstance(request, dict) or "op" not in request:
+        raise UsageError(f"not a request: {line[:60]!r}: expected a JSON object with `op`")
+    return request
 
 
 def _note_undo(undos: list[tuple[str, str]], service: str, verb: str) -> None:

@@ -7,7 +7,7 @@ import select
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
-from harness.keeper.identity import Identity
+from harness.identity import Identity
 
 
 class MainLoop:

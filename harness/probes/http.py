@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +50,7 @@ def ask(
         sent["Authorization"] = "Basic " + base64.b64encode(":".join(login).encode()).decode()
     if body is not None and not isinstance(body, bytes):
         body, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
-    connection = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=timeout)
+    connection = _connection(endpoint, timeout)
     try:
         connection.request(method, path, body, sent)
         response = connection.getresponse()
@@ -59,6 +60,13 @@ def ask(
         raise NotYet(f"{method} {path}: {type(error).__name__} {error}") from error
     finally:
         connection.close()
+
+
+def _connection(endpoint: Endpoint, timeout: float) -> http.client.HTTPConnection:
+    if not endpoint.encrypted:
+        return http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=timeout)
+    context = ssl.create_default_context(cafile=endpoint.authority or None)
+    return http.client.HTTPSConnection(endpoint.host, endpoint.port, timeout=timeout, context=context)
 
 
 def expect(status: int | tuple[int, ...], endpoint: Endpoint, path: str, method: str = "GET", **more: Any) -> Answer:

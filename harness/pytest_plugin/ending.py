@@ -8,6 +8,7 @@ import pytest
 
 from harness import app, journal
 from harness.errors import HarnessError, KeeperError
+from harness.keeper import rundir
 from harness.model import ServiceStatus, StackPlan, State
 from harness.pytest_plugin.session import HarnessSession
 from harness.report import junit, summary
@@ -51,22 +52,30 @@ class Ending:
         if not self._session.owns_run or not run.prepared:
             self._session.close()
             return
-        red = exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-        self._end_stack(red)
-        report = summarise(journal.read(run.report / journal.FILE_NAME))
+        self._end_stack(red=exitstatus != pytest.ExitCode.OK or bool(judge(self._read()).exit_code))
+        report = self._read()
         verdict = judge(report)
         run.journal.write(journal.RUN_FINISHED, exit=verdict.exit_code)
         self._write(report)
-        if exitstatus == pytest.ExitCode.OK and verdict.exit_code:
+        if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and verdict.exit_code:
             session.exitstatus = verdict.exit_code
             self._lines.append(f"CAUSE  {verdict.cause}")
 
+    def _read(self) -> RunReport:
+        return summarise(journal.read(self._session.run.report / journal.FILE_NAME))
+
     def _end_stack(self, red: bool) -> None:
         session = self._session
+        if session.external:
+            session.run.directory.remove()
+            return
         try:
             client = app.connect(session.run)
         except KeeperError:
-            return  # no test has needed the stack
+            if session.run.directory.keeper() is None:  # no test has needed the stack
+                session.run.directory.remove()
+            rundir.sweep(session.run.directory.path.parent)
+            return
         keep = session.settings["keep"]
         if session.settings["attach"]:
             client.disconnect()

@@ -12,6 +12,7 @@ import pytest
 
 from harness.keeper.client import RemoteStack
 from harness.pytest_plugin.session import HarnessSession, session_of
+from harness.runtimes.external import ExternalStack
 from harness.services import SERVICES, kind_named
 from harness.services.base import Kind
 
@@ -51,7 +52,7 @@ class Namespace:
 
 
 @pytest.fixture(scope="session")
-def stack(pytestconfig: pytest.Config) -> RemoteStack:
+def stack(pytestconfig: pytest.Config) -> RemoteStack | ExternalStack:
     """The running services, by name in the compose file: addresses, credentials, logs, kill, pause, restart."""
     return session_of(pytestconfig).stack
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from harness import journal
+from harness.errors import HarnessError
 from harness.model import Outcome
 from harness.pytest_plugin.layers import is_ours, kinds_used, layer_of
 from harness.pytest_plugin.session import HarnessSession
@@ -31,9 +32,12 @@ class Gate:
         """Before any fixture of the test."""
         if not is_ours(item):
             return
-        names = self._session.service_names(kinds_used(item))
-        self._check_ready(item, names)
-        if self._session.settings["gate"] and layer_of(item.path).number > FIRST:
+        try:
+            names = self._session.service_names(kinds_used(item))
+            self._check_ready(item, names)
+        except HarnessError as error:
+            pytest.fail(str(error), pytrace=False)
+        if self._session.settings["gate"] and layer_of(item.nodeid).number > FIRST:
             self._check_first_layer(item, names)
 
     def _check_ready(self, item: pytest.Item, names: tuple[str, ...]) -> None:
@@ -66,9 +70,9 @@ class Gate:
     def pytest_runtest_makereport(self, item: pytest.Item) -> Any:
         """Learn from this process's own first-layer tests."""
         report = yield
-        if report.failed and is_ours(item) and layer_of(item.path).number == FIRST:
+        if report.failed and is_ours(item) and layer_of(item.nodeid).number == FIRST:
             self._known_red()
-            self._note(self._session.service_names(kinds_used(item)), Outcome.FAILED, item.nodeid)
+            self._note(self._session.known_names(kinds_used(item)), Outcome.FAILED, item.nodeid)
         if item.stash.get(BLOCKED, False):
             report.harness_blocked = True
         return report

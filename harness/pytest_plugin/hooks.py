@@ -12,11 +12,11 @@ from harness import app
 from harness.app import Run
 from harness.config.settings import Settings
 from harness.errors import HarnessError
-from harness.keeper.identity import Identity
+from harness.identity import Identity
 from harness.pytest_plugin import fixtures
 from harness.pytest_plugin.ending import Ending
 from harness.pytest_plugin.gate import Gate
-from harness.pytest_plugin.layers import LAYERS, USES, in_order
+from harness.pytest_plugin.layers import LAYERS, USES, in_order, is_ours
 from harness.pytest_plugin.recorder import Recorder, Windows
 from harness.pytest_plugin.session import KEY, HarnessSession, flags_of
 
@@ -92,6 +92,17 @@ class Order:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Sort by layer."""
         items[:] = in_order(items)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Bad input ends the run in one sentence, before any test. In an xdist worker each test tells it instead."""
+        config = session.config
+        if config.option.collectonly or hasattr(config, "workerinput") or not any(map(is_ours, session.items)):
+            return
+        try:
+            config.stash[KEY].service_names(())
+        except HarnessError as error:
+            raise pytest.UsageError(str(error)) from error
 
     def pytest_report_header(self, config: pytest.Config) -> str:
         """One line above the tests."""

@@ -33,8 +33,10 @@ UNLAYERED = Layer(9, "tests", ())
 """Tests outside the known folders: a user's own, which build on everything."""
 
 
-def layer_of(path: Path) -> Layer:
-    """The layer of a test file, by the innermost folder that is one of a layer's."""
+def layer_of(nodeid: str) -> Layer:
+    """The layer of a test by its pytest id, which begins with its file below the root directory: by the innermost
+    folder that is one of a layer's. Folders above the root (`/app`) say nothing."""
+    path = Path(nodeid.partition("::")[0])
     for part in reversed(path.parts[:-1]):
         for layer in LAYERS:
             if part in layer.folders:
@@ -65,4 +67,4 @@ def is_ours(item: pytest.Item) -> bool:
 
 def in_order(items: Iterable[pytest.Item]) -> list[pytest.Item]:
     """Tests that need no stack first, as they stand; then by layer, keeping the order within one."""
-    return sorted(items, key=lambda item: layer_of(item.path).number if is_ours(item) else 0)
+    return sorted(items, key=lambda item: layer_of(item.nodeid).number if is_ours(item) else 0)

@@ -1,4 +1,4 @@
-"""The entry point that pytest loads. Imports nothing of the harness until the project has enabled it.
+"""The entry point that pytest loads. Imports nothing of the harness but its options until the project has enabled it.
 
 Enable with `infra_harness = true` in the pytest configuration, or with `HARNESS_ENABLED=1`.
 """
@@ -23,6 +23,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         destination = f"infra_{option.name}"
         if option.is_switch:
             group.addoption(flag, dest=destination, action="store_const", const="true", default=None, help=option.help)
+            off = "--infra-no-" + option.name.replace("_", "-")
+            group.addoption(off, dest=destination, action="store_const", const="false", help=f"The reverse of {flag}.")
         elif option.repeat:
             group.addoption(flag, dest=destination, action="append", metavar=option.metavar, help=option.help)
         else:

@@ -11,6 +11,7 @@ import pytest
 from harness.credentials import redact
 from harness.journal import SESSION_ERROR, TEST_FINISHED
 from harness.model import Outcome
+from harness.ports import Loggable
 from harness.pytest_plugin.layers import is_ours, kinds_used, layer_of
 from harness.pytest_plugin.session import HarnessSession
 
@@ -29,7 +30,8 @@ class Windows:
     def pytest_runtest_setup(self, item: pytest.Item) -> Any:
         """Remember the size of each log."""
         if is_ours(item) and self._session.started:
-            self._at = {handle.name: _size(handle.log) for handle in self._session.stack.values()}
+            handles = [handle for handle in self._session.stack.values() if isinstance(handle, Loggable)]
+            self._at = {handle.name: _size(handle.log) for handle in handles}
         return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -38,8 +40,8 @@ class Windows:
         report = yield
         if not is_ours(item):
             return report
-        names = self._session.service_names(kinds_used(item))
-        report.harness = {"layer": layer_of(item.path).name, "uses": list(names)}
+        names = self._session.known_names(kinds_used(item))
+        report.harness = {"layer": layer_of(item.nodeid).name, "uses": list(names)}
         if report.failed:
             self._explain(report, item, names)
         return report
@@ -47,6 +49,8 @@ class Windows:
     def _explain(self, report: pytest.TestReport, item: pytest.Item, names: tuple[str, ...]) -> None:
         for name in names if self._session.started else ():
             handle = self._session.stack[name]
+            if not isinstance(handle, Loggable):
+                continue
             secrets = [secret.reveal() for secret in handle.credentials.values()]
             text = redact(_window(handle.log, self._at.get(name, 0)), secrets)
             report.sections.append((f"log of {name} during this test", text or "(it printed nothing)"))
@@ -99,7 +103,7 @@ class Recorder:
         crashed = ours is None and parts[-1].when not in {"setup", "call", "teardown"}
         if ours is None and not crashed:
             return
-        about = getattr(ours, "harness", None) or {"layer": layer_of(Path(_file(parts[-1]))).name, "uses": []}
+        about = getattr(ours, "harness", None) or {"layer": layer_of(parts[-1].nodeid).name, "uses": []}
         worst = next((part for part in parts if part.failed), None) or parts[min(1, len(parts) - 1)]
         outcome = _outcome(parts)
         shown = outcome is not Outcome.PASSED
@@ -115,10 +119,6 @@ class Recorder:
             detail=_detail(worst) if outcome in (Outcome.FAILED, Outcome.ERROR) else "",
             worker=getattr(parts[-1], "worker_id", "main"),
         )
-
-
-def _file(report: pytest.TestReport) -> str:
-    return report.nodeid.partition("::")[0]
 
 
 def _skipped(parts: list[pytest.TestReport]) -> pytest.TestReport | None:

@@ -14,9 +14,11 @@ import pytest
 from harness import app
 from harness.app import Run
 from harness.config.settings import Settings
+from harness.errors import HarnessError
+from harness.identity import Identity
 from harness.keeper.client import KeeperClient, RemoteHandle, RemoteStack, ignore
-from harness.keeper.identity import Identity
-from harness.model import ServiceStatus, StackPlan
+from harness.model import RuntimeName, ServiceStatus, StackPlan
+from harness.runtimes.external import ExternalHandle, ExternalStack
 
 KEY = pytest.StashKey["HarnessSession"]()
 
@@ -40,16 +42,16 @@ class HarnessSession:
         return app.plan_for(self.settings)
 
     @cached_property
-    def stack(self) -> RemoteStack:
-        """The running stack: started by whichever process asks first, joined by the others."""
+    def stack(self) -> RemoteStack | ExternalStack:
+        """The running stack: started by whichever process asks first, joined by the others; or the environment of
+        a target file, which is nobody's to start."""
         self.run.prepare()
-        client = self.client
-        statuses = client.stack()
-        if statuses:
-            return statuses
+        if self.external:
+            return app.open_external(self.run)
         plan, reason = self.planned
-        self.announce(plan, reason)
-        return app.start_stack(self.run, client, plan, reason, self.progress)
+        if not self.client.stack():
+            self.announce(plan, reason)
+        return app.start_stack(self.run, self.client, plan, reason, self.progress)  # waits for a start under way
 
     @property
     def client(self) -> KeeperClient:
@@ -65,7 +67,12 @@ class HarnessSession:
         """Whether this process has touched the stack."""
         return "stack" in self.__dict__
 
-    def handle_of(self, kind: str) -> RemoteHandle:
+    @property
+    def external(self) -> bool:
+        """Whether the services are somebody else's."""
+        return bool(self.settings["runtime"] == RuntimeName.EXTERNAL)
+
+    def handle_of(self, kind: str) -> RemoteHandle | ExternalHandle:
         """The service of a kind; the test is skipped when the stack has none."""
         handle = self.stack.of_kind(kind)
         if handle is None:
@@ -73,9 +80,16 @@ class HarnessSession:
         return handle
 
     def service_names(self, kinds: tuple[str, ...]) -> tuple[str, ...]:
-        """Names in the compose file of the services of these kinds."""
+        """Names in the compose file of the services of these kinds. Raises HarnessError for bad input."""
         plan, _ = self.planned
         return tuple(name for name, service in plan.services.items() if service.kind in kinds)
+
+    def known_names(self, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        """The same for reports: empty when bad input left no plan, which the test's own failure tells."""
+        try:
+            return self.service_names(kinds)
+        except HarnessError:
+            return ()
 
     def close(self) -> None:
         """Disconnect this process."""

@@ -15,4 +15,5 @@ def make_console(stream: TextIO | None = None) -> Console:
     """A console on standard output."""
     target = stream or sys.stdout
     terminal = target.isatty() and not os.environ.get("CI")
-    return Console(file=target, width=None if terminal else PLAIN_WIDTH, no_color=not terminal or None, highlight=False)
+    width = None if terminal else PLAIN_WIDTH
+    return Console(file=target, width=width, force_terminal=terminal, no_color=not terminal or None, highlight=False)

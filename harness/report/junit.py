@@ -39,7 +39,7 @@ def _suite(report: RunReport, layer: str) -> ET.Element:
     )
     properties = ET.SubElement(suite, "properties")
     for name, value in _properties(report).items():
-        ET.SubElement(properties, "property", name=name, value=value)
+        ET.SubElement(properties, "property", name=_clean(name), value=_clean(value))
     suite.extend(_case(test) for test in tests)
     return suite
 
@@ -52,7 +52,7 @@ def _properties(report: RunReport) -> dict[str, str]:
 def _case(test: TestReport) -> ET.Element:
     path, _, name = test.id.partition("::")
     classname = path.removesuffix(".py").replace("/", ".")
-    case = ET.Element("testcase", classname=classname, name=name or test.id, time=f"{test.seconds:.3f}")
+    case = ET.Element("testcase", classname=_clean(classname), name=_clean(name or test.id), time=f"{test.seconds:.3f}")
     tag = {
         Outcome.FAILED: "failure",
         Outcome.ERROR: "error",

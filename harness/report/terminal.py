@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness.model import Outcome
+from harness.model import Outcome, RuntimeName
 from harness.report.read import BAD, RunReport, ServiceReport, TestReport
 from harness.report.verdict import judge
 
@@ -22,6 +22,8 @@ def fidelity_line(emulated: Iterable[str], total: int, runtime: str, reason: str
     where = f"runtime {runtime} ({reason})"
     if names:
         return f"EMULATED: {len(names)} of {total} services not verified ({', '.join(names)}); {where}"
+    if runtime == RuntimeName.EXTERNAL:
+        return f"LIVE: {total} services as they answer; {where}"
     return f"REAL: all {total} services are real; {where}"
 
 

@@ -8,7 +8,10 @@ from pathlib import Path
 from harness.model import RuntimeName
 from harness.ports import Runtime, Spawner
 
-RUNTIMES: tuple[tuple[RuntimeName, str], ...] = ((RuntimeName.PROCESS, "harness.runtimes.process:ProcessRuntime"),)
+RUNTIMES: tuple[tuple[RuntimeName, str], ...] = (
+    (RuntimeName.DOCKER, "harness.runtimes.docker.runtime:DockerRuntime"),
+    (RuntimeName.PROCESS, "harness.runtimes.process:ProcessRuntime"),
+)
 
 
 def make_runtime(name: RuntimeName, directory: Path, spawner: Spawner) -> Runtime:

@@ -62,6 +62,7 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.RLock()
         self._paused = False
+        self._group_may_live = False
 
     @property
     def pid(self) -> int:
@@ -95,7 +96,7 @@ class Child:
                 process_group=0,
                 preexec_fn=die_with_parent(),  # one system call; nothing here takes a lock
             )
-        self._paused = False
+        self._paused, self._group_may_live = False, True
         if self.stdin and self._process.stdin:
             self._process.stdin.write(self.stdin.encode())
             self._process.stdin.close()
@@ -105,13 +106,14 @@ class Child:
         if self._process is None or self._process.poll() is None:
             return ""
         code = self._process.returncode
-        return f"exited with code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+        return f"exited with code {code}" if code >= 0 else f"killed by {_signal_name(-code)}"
 
     def kill(self) -> None:
         """SIGKILL to the whole group, and wait until it is gone. Raises ServiceError when it does not go."""
         with self._lock:
             self._signal(signal.SIGKILL)
             self._wait(GONE_WITHIN)
+            self._sweep_group()
 
     def stop(self, grace: float) -> None:
         """SIGTERM, then SIGKILL after `grace` seconds; returns when it is gone."""
@@ -164,7 +166,14 @@ class Child:
             raise ServiceError(f"process {self.pid} ({self.command[0]}) did not die within {seconds:.0f} s of SIGKILL")
 
     def _sweep_group(self) -> None:
-        """End what the process left in its group (a forked writer, a worker)."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if self.pid:
+        """End what the process left in its group (a forked writer, a worker). Once per launch: later the number may be
+        somebody else's."""
+        if self._group_may_live and not self.alive:
+            self._group_may_live = False
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
+
+
+def _signal_name(number: int) -> str:
+    known = {item.value: item.name for item in signal.Signals}
+    return known.get(number, f"signal {number}")

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from harness.errors import PlanError
+from harness.errors import PlanError, ServiceError
 from harness.model import Endpoint, Fidelity, Mount, ServicePlan, Source, StackPlan
 from harness.plan import rewrite
 from harness.ports import Spawner
@@ -70,8 +71,6 @@ class ProcessRuntime:
         return instance
 
     def _rewritten(self, service: ServicePlan, addresses: Mapping[str, Mapping[str, Endpoint]]) -> ServicePlan:
-        from dataclasses import replace
-
         plan = self._plan
         ports = {
             name: {port.number: port.name for port in kind_named(other.kind).ports}
@@ -83,11 +82,9 @@ class ProcessRuntime:
 
     def close(self) -> list[str]:
         """Kill what still runs and delete the data. Returns what is left."""
-        for instance in self._instances:
-            instance.kill()
+        left = [told for instance in self._instances if (told := _killed(instance))]
         shutil.rmtree(self.directory / "data", ignore_errors=True)
         shutil.rmtree(self.directory / "files", ignore_errors=True)
-        left = [f"process {instance.pid}" for instance in self._instances if instance.alive]
         return left + [str(path) for path in (self.directory / "data", self.directory / "files") if path.exists()]
 
 
@@ -118,6 +115,15 @@ class PathMap:
         file.touch(mode=0o600)
         file.write_text(mount.source, encoding="utf-8")
         return file
+
+
+def _killed(instance: ProcessInstance) -> str:
+    """What is left of it, in words; empty when it is gone."""
+    try:
+        instance.kill()
+    except ServiceError as error:
+        return error.message
+    return ""
 
 
 def _binary(fidelity: Fidelity) -> Binary | None:

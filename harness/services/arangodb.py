@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.credentials import Secret
@@ -46,8 +47,6 @@ class ArangoDB(Kind):
     def launch(self, place: Place) -> Launch:
         """arangod's own flags from the command, the leased address, and the data directory."""
         command = [word for word in place.service.command if word != "arangod"]
-        from dataclasses import replace
-
         flags = {word.partition("=")[0]: 0 if "=" in word else 1 for word in command if word.startswith("--")}
         words = take_flags(self.name, replace(place.service, command=tuple(command)), flags)
         return Launch(
@@ -86,7 +85,8 @@ class ArangoDB(Kind):
 
     def close_client(self, client: Any) -> None:
         """Close the pooled connections."""
-        client.conn.close() if hasattr(client, "conn") else None
+        for session in client.conn._sessions:  # the library keeps them to itself and has no way to close a database's
+            session.close()
 
     def open_namespace(self, handle: Handle, name: str) -> StandardDatabase:
         """A database of its own, as root."""

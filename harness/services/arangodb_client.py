@@ -28,5 +28,7 @@ class PlainHttp(DefaultHTTPClient):
 def connect(endpoint: Endpoint, password: Secret, database: str, timeout: float) -> StandardDatabase:
     """One database as root. The password is checked at the first call, not here."""
     http = PlainHttp(request_timeout=timeout, retry_attempts=0)
-    client = ArangoClient(hosts=endpoint.url, http_client=http, resolver_max_tries=1)
+    client = ArangoClient(
+        hosts=endpoint.url, http_client=http, resolver_max_tries=1, verify_override=endpoint.authority or None
+    )
     return client.db(database, username="root", password=password.reveal())

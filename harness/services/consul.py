@@ -62,7 +62,7 @@ class Consul(Kind):
                 "-datacenter": 1,
             },
         )
-        kept = [word for word in words if not word.startswith(("-client", "-bind"))]
+        kept = _without(words, ("-client", "-bind"))
         files = [mount for mount in place.service.mounts if mount.target.startswith("/consul/config/")]
         ports = {"http": "http", "dns": "dns", "server": "server", "serf-lan": "serf_lan"}
         return Launch(
@@ -119,7 +119,17 @@ class Consul(Kind):
 
 def _has_grpc_tls(place: Place) -> bool:
     """Consul opens a second gRPC port since 1.14, and refuses the flag before."""
-    if place.binary is None:
-        return False
-    major, minor = (int(part) for part in place.binary.version.split(".")[:2])
-    return (major, minor) >= (1, 14)
+    match = re.match(r"(\d+)\.(\d+)", place.binary.version) if place.binary else None
+    return match is not None and (int(match[1]), int(match[2])) >= (1, 14)
+
+
+def _without(words: list[str], flags: tuple[str, ...]) -> list[str]:
+    """The words without these flags and their values, in both spellings (`-bind=A`, `-bind A`)."""
+    kept, rest = [], iter(words)
+    for word in rest:
+        name, equals, _ = word.partition("=")
+        if name not in flags:
+            kept.append(word)
+        elif not equals:
+            next(rest, None)
+    return kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -31,18 +32,24 @@ class Client(std.Consul):  # type: ignore[misc]  # the library publishes no type
     """`consul.Consul`, differing only in the session that its calls go through."""
 
     bound: float = 5.0
+    authority: str = ""
 
     def http_connect(self, host: str, port: int, scheme: str, verify: Any = True, cert: Any = None, *_: Any) -> Any:
         """What the library calls to make its HTTP side."""
         http = std.HTTPClient(host, port, scheme, verify, cert)
-        http.session = BlockingSession(self.bound)
+        http.session = BlockingSession(self.bound, self.authority)
         return http
 
 
 def connect(endpoint: Endpoint, timeout: float, token: Secret | None = None) -> consul.Consul:
     """A client for one agent. Nothing is sent before the first call."""
-    bounded = type("BoundedClient", (Client,), {"bound": timeout})
-    return bounded(endpoint.host, endpoint.port, token=token.reveal() if token else None)
+    bounded = type("BoundedClient", (Client,), {"bound": timeout, "authority": endpoint.authority})
+    scheme, verify = endpoint.scheme, endpoint.authority or True
+    secret = token.reveal() if token else None
+    with warnings.catch_warnings():
+        # Every client warns of parts of the library that are deprecated, whether they are used or not.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return bounded(endpoint.host, endpoint.port, token=secret, scheme=scheme, verify=verify)
 
 
 def blocking_seconds(url: str) -> float:

@@ -80,9 +80,12 @@ class Grafana(Kind):
         return str(health["version"])
 
     def client(self, handle: Handle) -> ServiceSession:
-        """A session for the HTTP API, logged in as administrator."""
+        """A session for the HTTP API, logged in with a service account's token, else as administrator."""
         session = ServiceSession(handle.endpoint("http"), timeout=10)
-        session.auth = self.login(handle)
+        if token := handle.credentials.get("token"):
+            session.headers["Authorization"] = f"Bearer {token.reveal()}"
+        else:
+            session.auth = self.login(handle)
         return session
 
     def open_namespace(self, handle: Handle, name: str) -> str:

@@ -17,10 +17,11 @@ TIMEOUT = 5.0
 class IsolatedSession(requests.Session):
     """A session without proxies, .netrc or CA bundles from the environment, without retries, with a bounded pool."""
 
-    def __init__(self, timeout: float = TIMEOUT) -> None:
+    def __init__(self, timeout: float = TIMEOUT, authority: str = "") -> None:
         super().__init__()
         self.timeout = timeout
         self.trust_env = False
+        self.verify = authority or True
         for scheme in ("http://", "https://"):
             self.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=16, max_retries=0, pool_block=True))
 
@@ -35,7 +36,7 @@ class ServiceSession(IsolatedSession):
     """A session whose paths are relative to one endpoint: `session.get("/ready")`."""
 
     def __init__(self, endpoint: Endpoint, timeout: float = TIMEOUT) -> None:
-        super().__init__(timeout)
+        super().__init__(timeout, endpoint.authority)
         self.endpoint = endpoint
         self.base = endpoint.url if endpoint.scheme in {"http", "https"} else f"http://{endpoint.address}"
 

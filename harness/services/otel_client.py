@@ -9,8 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from grpc import ChannelCredentials, ssl_channel_credentials
 from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpanExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpanExporter
@@ -106,7 +108,7 @@ class Sdk:
                 max_export_batch_size=512,
             )
         )
-        exporter = OTLPMetricExporter(_grpc(handle), insecure=True, timeout=EXPORT_TIMEOUT)
+        exporter = OTLPMetricExporter(_grpc(handle), credentials=_channel_credentials(handle), timeout=EXPORT_TIMEOUT)
         reader = PeriodicExportingMetricReader(CountingMetricExporter(exporter, self.metrics), 3_600_000)
         self._meters = MeterProvider([reader], resource=resource)
         self.tracer: Tracer = self._tracers.get_tracer("harness")
@@ -141,14 +143,24 @@ class Sdk:
 
 
 def _grpc(handle: Handle) -> str:
-    return f"http://{handle.endpoint('otlp_grpc').address}"
+    endpoint = handle.endpoint("otlp_grpc")
+    return f"{'https' if endpoint.encrypted else 'http'}://{endpoint.address}"
+
+
+def _channel_credentials(handle: Handle) -> ChannelCredentials | None:
+    endpoint = handle.endpoint("otlp_grpc")
+    if not endpoint.encrypted:
+        return None
+    return ssl_channel_credentials(Path(endpoint.authority).read_bytes() if endpoint.authority else None)
 
 
 def _span_exporter(handle: Handle, protocol: str) -> SpanExporter:
     if protocol == "grpc":
-        return GrpcSpanExporter(_grpc(handle), insecure=True, timeout=EXPORT_TIMEOUT)
+        return GrpcSpanExporter(_grpc(handle), credentials=_channel_credentials(handle), timeout=EXPORT_TIMEOUT)
     url = f"{handle.endpoint('otlp_http').url}/v1/traces"
-    return HttpSpanExporter(url, timeout=EXPORT_TIMEOUT, session=IsolatedSession())
+    return HttpSpanExporter(
+        url, timeout=EXPORT_TIMEOUT, session=IsolatedSession(EXPORT_TIMEOUT, handle.endpoint("otlp_http").authority)
+    )
 
 
 class CollectorClient:

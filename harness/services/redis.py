@@ -127,12 +127,15 @@ class Redis(Kind):
         return redis.Redis(
             host=endpoint.host,
             port=endpoint.port,
+            username=user.reveal() if (user := handle.credentials.get("username")) else None,
             password=password.reveal() if password else None,
             decode_responses=True,
             socket_timeout=TIMEOUT,
             socket_connect_timeout=TIMEOUT,
             retry=Retry(NoBackoff(), 0),
             max_connections=32,
+            ssl=endpoint.encrypted,
+            ssl_ca_certs=endpoint.authority or None,
         )
 
     def open_namespace(self, handle: Handle, name: str) -> str:

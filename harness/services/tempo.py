@@ -67,8 +67,11 @@ class Tempo(Kind):
         return str(expect(200, handle.endpoint("http"), "/api/status/buildinfo").json()["version"]).removeprefix("v")
 
     def client(self, handle: Handle) -> ServiceSession:
-        """A session for the query API."""
-        return ServiceSession(handle.endpoint("http"))
+        """A session for the query API, of one tenant when the credentials name it."""
+        session = ServiceSession(handle.endpoint("http"))
+        if tenant := handle.credentials.get("tenant"):
+            session.headers["X-Scope-OrgID"] = tenant.reveal()
+        return session
 
     def open_namespace(self, handle: Handle, name: str) -> dict[str, str]:
         """Resource attributes to put on every span of the test, and to search by. Traces cannot be deleted."""

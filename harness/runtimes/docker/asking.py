@@ -1,0 +1,69 @@
+"""What `auto` wants to know before it chooses containers: is the engine there, and can every image be had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from docker.errors import DockerException
+from requests import RequestException
+
+from harness.errors import RuntimeUnavailable
+from harness.runtimes.docker.engine import ASK_TIMEOUT, ask, make_client, reason
+from harness.runtimes.docker.images import Progress, classify, ensure, present
+
+
+def why_not(images: Mapping[str, tuple[str, ...]], policy: str) -> str:
+    """Why this stack cannot run as containers here; empty when it can. Takes a few seconds at the most."""
+    try:
+        ask()
+    except RuntimeUnavailable as error:
+        return error.message
+    missing = _missing(images)
+    if not missing:
+        return ""
+    if policy == "never":
+        return f"the engine has no image {missing[0]}, and --pull is never"
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        answers = pool.map(_refused, (images[image] for image in missing))
+    return next((answer for answer in answers if answer), "")
+
+
+def _missing(images: Iterable[str]) -> list[str]:
+    client = make_client(ASK_TIMEOUT)
+    try:
+        return [image for image in images if not present(client, image)]
+    finally:
+        client.close()
+
+
+def _refused(places: tuple[str, ...]) -> str:
+    """Why no registry offers an image, empty when one does. Source: Engine API, "Get image information from the
+    registry"."""
+    client, said = make_client(ASK_TIMEOUT), ""
+    try:
+        for place in places:
+            try:
+                client.api.inspect_distribution(place)
+            except (DockerException, RequestException) as error:
+                said = f"image {place}: {classify(reason(error)).text}"
+            else:
+                return ""
+        return said
+    finally:
+        client.close()
+
+
+def have_images(images: Mapping[str, tuple[str, ...]], policy: str, tell: Progress) -> None:
+    """Have every image on the engine, two pulls at a time. Raises ImageError for the first that cannot be had."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for _ in pool.map(lambda image: _have(image, images[image], policy, tell), images):
+            pass
+
+
+def _have(image: str, places: tuple[str, ...], policy: str, tell: Progress) -> None:
+    client = make_client()
+    try:
+        ensure(client, image, places, policy, tell)
+    finally:
+        client.close()

@@ -1,0 +1,88 @@
+"""The engine: does it answer, what is it, and a client that is ours alone.
+
+Traps of the libraries that are dealt with here: Testcontainers prefixes every image name from its own configuration,
+starts a reaper of its own, and guesses an address from the presence of /.dockerenv. We need none of the three.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import docker
+import requests
+from docker.errors import DockerException
+from testcontainers.core.config import testcontainers_config
+
+from harness.errors import RuntimeUnavailable
+
+ASK_TIMEOUT = 2
+"""Seconds in which an engine has to answer to be considered there."""
+CALL_TIMEOUT = 60
+"""Seconds for one call to the engine; stopping a container takes its grace on top."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What answered."""
+
+    version: str
+    api: str
+    os: str
+    architecture: str
+    rootless: bool
+    address: str
+
+
+def make_client(timeout: int = CALL_TIMEOUT) -> Any:
+    """A client of the engine that DOCKER_HOST or the default socket names. One per thread: it is not thread-safe."""
+    try:
+        return docker.DockerClient.from_env(timeout=timeout)
+    except (DockerException, requests.RequestException, OSError) as error:
+        raise _unavailable(error) from error
+
+
+def ask(timeout: int = ASK_TIMEOUT) -> Engine:
+    """Who is there. Raises RuntimeUnavailable with the reason when nobody answers in time."""
+    client = None
+    try:
+        client = make_client(timeout)
+        info, version = client.info(), client.version()
+    except (DockerException, requests.RequestException, OSError) as error:
+        raise _unavailable(error) from error
+    finally:
+        if client is not None:
+            client.close()
+    return Engine(
+        version=str(version.get("Version", "")),
+        api=str(version.get("ApiVersion", "")),
+        os=str(info.get("OperatingSystem", "")),
+        architecture=str(info.get("Architecture", "")),
+        rootless=any("rootless" in option for option in info.get("SecurityOptions") or []),
+        address=os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
+    )
+
+
+def _unavailable(error: Exception) -> RuntimeUnavailable:
+    address = os.environ.get("DOCKER_HOST", "the default socket")
+    return RuntimeUnavailable(
+        f"docker engine at {address} does not answer: {reason(error)}",
+        "start it, set DOCKER_HOST, or use --runtime process",
+    )
+
+
+def reason(error: Exception) -> str:
+    """The innermost words of an error of docker's client, in one line."""
+    text = str(getattr(error, "explanation", None) or error)
+    for pattern in (r"\[Errno \d+\] ([^')]+)", r"(No such file or directory|Connection refused|Permission denied)"):
+        if match := re.search(pattern, text):
+            return match.group(1).strip()
+    return text.strip().splitlines()[-1] if text.strip() else type(error).__name__
+
+
+def tame_testcontainers() -> None:
+    """Switch off what the harness does itself: the reaper (ours is `sweep`) and the image prefix (ours is `images`)."""
+    testcontainers_config.ryuk_disabled = True
+    testcontainers_config.hub_image_name_prefix = ""

@@ -1,0 +1,81 @@
+"""The stack's network: a bridge of its own, on a subnet that nobody else on this engine or host uses."""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from docker.errors import APIError
+from docker.types import IPAMConfig, IPAMPool
+
+from harness.errors import RuntimeUnavailable
+
+TRIES = 20
+POOL = ipaddress.IPv4Network("10.192.0.0/10")
+"""Subnets are drawn from here: private, and away from the ranges that engines and VPNs take first."""
+
+
+def create(client: Any, name: str, labels: dict[str, str]) -> Any:
+    """A labelled bridge network. Raises RuntimeUnavailable when no subnet is free."""
+    taken = [*_engine_subnets(client), *host_routes(Path("/proc/net/route"))]
+    last = ""
+    for _ in range(TRIES):
+        subnet = draw_subnet(taken, random.Random())
+        try:
+            return client.networks.create(
+                name,
+                driver="bridge",
+                ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=str(subnet), gateway=str(subnet[1]))]),
+                labels=labels,
+                check_duplicate=True,
+            )
+        except APIError as error:
+            last = str(error.explanation)
+            if "overlap" not in last.lower():
+                break
+            taken.append(subnet)
+    raise RuntimeUnavailable(f"no network for the stack: {last}", "see `docker network ls` and `ip route`")
+
+
+def draw_subnet(
+    taken: Iterable[ipaddress.IPv4Network], rng: random.Random, pool: ipaddress.IPv4Network = POOL
+) -> ipaddress.IPv4Network:
+    """A /24 of the pool that overlaps with nothing that is taken. Raises RuntimeUnavailable when there is none."""
+    others = list(taken)
+    count = 2 ** (24 - pool.prefixlen)
+    start = rng.randrange(count)
+    for offset in range(count):
+        first = int(pool.network_address) + 256 * ((start + offset) % count)
+        subnet = ipaddress.IPv4Network((first, 24))
+        if not any(subnet.overlaps(other) for other in others):
+            return subnet
+    raise RuntimeUnavailable(f"every /24 of {pool} is taken", "remove networks that are not needed")
+
+
+def gateway(network: Any) -> str:
+    """The host's address in the network: what containers call back."""
+    network.reload()
+    return str(network.attrs["IPAM"]["Config"][0]["Gateway"])
+
+
+def _engine_subnets(client: Any) -> list[ipaddress.IPv4Network]:
+    configs = [item for network in client.networks.list() for item in network.attrs["IPAM"].get("Config") or []]
+    found = (ipaddress.ip_network(item["Subnet"]) for item in configs if ":" not in item.get("Subnet", ":"))
+    return [subnet for subnet in found if isinstance(subnet, ipaddress.IPv4Network)]
+
+
+def host_routes(table: Path) -> list[ipaddress.IPv4Network]:
+    """The networks that this host routes to, the default route left out. Source: proc(5), /proc/net/route."""
+    try:
+        rows = [line.split() for line in table.read_text().splitlines()[1:]]
+    except OSError:
+        return []
+    found = []
+    for row in rows:
+        destination, mask = (int.from_bytes(bytes.fromhex(row[index]), "little") for index in (1, 7))
+        if mask:
+            found.append(ipaddress.IPv4Network((destination, mask.bit_count())))
+    return found

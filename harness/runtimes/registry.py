@@ -1,0 +1,173 @@
+"""Asking a registry what an image is before it is pulled: its size, its digest, its architectures.
+
+Speaks just enough of the OCI distribution specification, version 1.1: "Pulling manifests" and the token challenge.
+Knows no engine; what a registry refuses is told in its own words.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from harness.errors import RuntimeUnavailable
+from harness.runtimes.images import HUB, Reference, parse
+
+TIMEOUT = 5.0
+INDEX_TYPES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+MANIFEST_TYPES = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+_PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+
+
+@dataclass(frozen=True)
+class Described:
+    """An image as its registry has it: the digest of what the tag names, and bytes to pull by `os/architecture`."""
+
+    image: str
+    digest: str
+    sizes: Mapping[str, int]
+    is_index: bool
+
+
+class Registry:
+    """One registry. `login` is a pair of user and password, asked for only when the registry challenges."""
+
+    def __init__(self, host: str, login: tuple[str, str] | None = None, scheme: str = "") -> None:
+        self._base = f"{scheme or _scheme(host)}://{'registry-1.docker.io' if host == HUB else host}"
+        self._login = login
+        self._session = requests.Session()
+
+    def describe(self, reference: Reference, image: str) -> Described:
+        """What an image is. Raises RuntimeUnavailable with the registry's own words."""
+        answer = self._manifest(reference.repository, reference.digest or reference.tag)
+        digest = answer.headers.get("Docker-Content-Digest", "")
+        data = answer.json()
+        if data.get("mediaType") in INDEX_TYPES or "manifests" in data:
+            return Described(image, digest, self._sizes(reference.repository, data), True)
+        return Described(image, digest, {"": layers_size(data)}, False)
+
+    def _sizes(self, repository: str, index: Mapping[str, Any]) -> dict[str, int]:
+        sizes = {}
+        for entry in index["manifests"]:
+            platform = entry.get("platform") or {}
+            if platform.get("os") in {None, "unknown"}:
+                continue  # attestations lie beside the images
+            name = f"{platform['os']}/{platform['architecture']}"
+            sizes[name] = layers_size(self._manifest(repository, entry["digest"]).json())
+        return sizes
+
+    def _manifest(self, repository: str, name: str) -> requests.Response:
+        url = f"{self._base}/v2/{repository}/manifests/{name}"
+        headers = {"Accept": ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))}
+        try:
+            answer = self._session.get(url, headers=headers, timeout=TIMEOUT)
+            if answer.status_code == 401:
+                self._authorise(answer.headers.get("WWW-Authenticate", ""))
+                answer = self._session.get(url, headers=headers, timeout=TIMEOUT)
+            answer.raise_for_status()
+        except requests.RequestException as error:
+            raise RuntimeUnavailable(f"registry: {repository}: {_words(error)}", "see the image's name") from error
+        return answer
+
+    def _authorise(self, challenge: str) -> None:
+        """Follow a challenge. Source: distribution specification, "Token authentication"."""
+        scheme, _, rest = challenge.partition(" ")
+        if scheme.lower() == "basic":
+            self._session.auth = self._login
+            return
+        parameters = dict(_PARAMETER.findall(rest))
+        if scheme.lower() != "bearer" or "realm" not in parameters:
+            return
+        realm = parameters.pop("realm")
+        answer = requests.get(realm, params=parameters, auth=self._login, timeout=TIMEOUT)
+        answer.raise_for_status()
+        token = answer.json().get("token") or answer.json().get("access_token")
+        self._session.headers["Authorization"] = f"Bearer {token}"
+
+
+def layers_size(manifest: Mapping[str, Any]) -> int:
+    """Bytes to pull: the layers and the configuration, compressed."""
+    parts = [*manifest.get("layers", []), manifest.get("config") or {}]
+    return sum(int(part.get("size", 0)) for part in parts)
+
+
+def describe(image: str, scheme: str = "") -> Described:
+    """Ask the image's registry, with the login that `docker login` left in plain form. Raises RuntimeUnavailable."""
+    reference = parse(image)
+    return Registry(reference.registry, _stored_login(reference.registry), scheme).describe(reference, image)
+
+
+def _stored_login(host: str, home: Path | None = None) -> tuple[str, str] | None:
+    file = (home or Path.home()) / ".docker" / "config.json"
+    try:
+        entry = json.loads(file.read_text(encoding="utf-8")).get("auths", {})
+    except (OSError, ValueError):
+        return None
+    key = "https://index.docker.io/v1/" if host == HUB else host
+    coded = (entry.get(key) or {}).get("auth", "")
+    user, colon, password = base64.b64decode(coded).decode(errors="replace").partition(":")
+    return (user, password) if colon else None
+
+
+def _scheme(host: str) -> str:
+    name = host.rpartition(":")[0] or host
+    return "http" if name in {"localhost", "127.0.0.1", "[::1]"} else "https"
+
+
+def _words(error: requests.RequestException) -> str:
+    if error.response is None:
+        return f"cannot be reached ({type(error).__name__})"
+    try:
+        said = "; ".join(item.get("message", item.get("code", "")) for item in error.response.json()["errors"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        said = error.response.reason
+    return f"HTTP {error.response.status_code} {said}"
+
+
+# -- the lock file ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Digests of multi-architecture indexes, by image name as the compose file has it."""
+
+    digests: Mapping[str, str]
+
+    @classmethod
+    def read(cls, file: Path) -> Lock:
+        """An absent file locks nothing. Raises RuntimeUnavailable for one that cannot be read."""
+        if not file.is_file():
+            return cls({})
+        try:
+            data = json.loads(file.read_text(encoding="utf-8"))
+            return cls({image: entry["digest"] for image, entry in data["images"].items()})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RuntimeUnavailable(f"lock file {file}: {error}", "write it anew: `harness images lock`") from error
+
+    def locked(self, image: str) -> str:
+        """The image by digest when it is locked, else the image as it is."""
+        digest = self.digests.get(image)
+        return f"{image}@{digest}" if digest and "@" not in image else image
+
+
+def write_lock(file: Path, described: list[Described], platforms: tuple[str, ...]) -> None:
+    """Write the digests. Raises RuntimeUnavailable when an image is not built for every wanted platform."""
+    for item in described:
+        missing = [platform for platform in platforms if item.is_index and platform not in item.sizes]
+        if missing or not item.is_index:
+            lacks = ", ".join(missing) or "an index over architectures"
+            raise RuntimeUnavailable(f"image {item.image}: lacks {lacks}", "choose an image that is built for all")
+    images = {item.image: {"digest": item.digest, "bytes": dict(item.sizes)} for item in described}
+    file.write_text(json.dumps({"images": images}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
