@@ -1,0 +1,106 @@
+"""One Consul server: its tables wired together, with this node and the service `consul` registered."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness.emulators.runner import Defects
+
+from .acl import Acl
+from .agent import Agent
+from .catalog import Catalog
+from .disklog import DiskLog
+from .events import Events
+from .kv import KV
+from .rows import new_id
+from .sessions import Sessions
+from .settings import Settings
+from .store import Store
+from .timers import Timers
+from .txn import Txn
+
+
+@dataclass
+class Server:
+    """Everything an endpoint can reach. `rng` makes the jitter."""
+
+    settings: Settings
+    defects: Defects
+    timers: Timers
+    store: Store
+    catalog: Catalog
+    kv: KV
+    sessions: Sessions
+    acl: Acl
+    events: Events
+    txn: Txn
+    agent: Agent
+    node_id: str
+    rng: random.Random
+    started: datetime
+
+    @property
+    def raft_address(self) -> str:
+        """What /v1/status/leader answers. The port is not open: no other server can join."""
+        return f"{self.settings.bind}:{self.settings.server_port}"
+
+    def start(self) -> None:
+        """Take the lead: arm what waits for time, register this node, bring the catalog up to the agent."""
+        settings = self.settings
+        if settings.acl_enabled:
+            name = "Initial Management Token" if settings.profile.modern else "Master Token"
+            self.acl.enable(settings.acl_default_policy, settings.acl_management_token, name)
+        self.catalog.register(self._own_registration())
+        self.sessions.rearm()
+        self.agent.start()
+
+    def _own_registration(self) -> dict[str, object]:
+        address, modern = self.settings.bind, self.settings.profile.modern
+        tagged = dict.fromkeys(("lan", "lan_ipv4", "wan", "wan_ipv4"), address)
+        version = self.settings.profile.reported
+        meta = {"consul-network-segment": ""} | ({"consul-version": version} if modern else {})
+        raft = {"raft_version": "3", "serf_protocol_current": "2", "serf_protocol_max": "5", "serf_protocol_min": "1"}
+        voter = {"read_replica" if modern else "non_voter": "false", **raft, "version": version}
+        serf = {"CheckID": "serfHealth", "Name": "Serf Health Status", "Status": "passing"}
+        return {
+            "Node": self.settings.node,
+            "ID": self.node_id,
+            "Address": address,
+            "TaggedAddresses": tagged,
+            "NodeMeta": meta,
+            "Service": {"Service": "consul", "Meta": voter, "Port": self.settings.server_port},
+            "Check": {**serf, "Output": "Agent alive and reachable"},
+        }
+
+
+def build_server(settings: Settings, defects: Defects, timers: Timers) -> tuple[Server, DiskLog | None]:
+    """The server and, with a data directory outside `-dev`, its recovered log. Not started yet."""
+    store = Store()
+    catalog = Catalog(store, defects)
+    # The KV store asks whether a session exists, and sessions release keys: one of the two is wired afterwards.
+    kv = KV(store, lambda session: sessions.exists(session), defects)
+    sessions = Sessions(store, catalog, kv, timers, defects, settings.session_ttl_min)
+    acl = Acl(store, defects, lambda: datetime.now(UTC))
+    agent = Agent(settings.node, store, catalog, timers, defects)
+    events, txn = Events(store, agent), Txn(store, kv, defects)
+    keep = Path(settings.data_dir) if settings.data_dir and not settings.dev else None
+    log = DiskLog(keep, store, defects) if keep else None
+    if log:
+        log.recover()
+        store.log = log
+    node_id = settings.node_id or _kept_node_id(keep)
+    parts = (store, catalog, kv, sessions, acl, events, txn, agent)
+    server = Server(settings, defects, timers, *parts, node_id, random.Random(), datetime.now(UTC))
+    return server, log
+
+
+def _kept_node_id(data_dir: Path | None) -> str:
+    if data_dir is None:
+        return new_id()
+    file = data_dir / "node-id"
+    if not file.exists():
+        file.write_text(new_id())
+    return file.read_text().strip()

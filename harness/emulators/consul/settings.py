@@ -1,0 +1,200 @@
+"""What the agent is told: command line, configuration files, `-hcl` fragments, CONSUL_LOCAL_CONFIG.
+
+Later sources win: files in the order given, directories in name order, then fragments, then flags. Keys outside the
+subset stop the start in Consul's words. Source: the agent configuration reference; messages of a real 1.8.7.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.emulators.runner import ConfigError, GoFlags, guard_host, parse_go_flags
+
+from .durations import SECOND, parse_duration
+from .godecode import DecodeError, Struct, decode
+from .hcl import HclError, parse_hcl
+from .profile import Profile, profile_named
+
+_BOOLEANS = frozenset({"dev", "server", "ui", "bootstrap", "disable-host-node-id", "enable-script-checks", "rejoin"})
+_FLAGS = {
+    "node": "node_name", "bind": "bind_addr", "client": "client_addr", "data-dir": "data_dir", "node-id": "node_id",
+    "datacenter": "datacenter", "log-level": "log_level", "advertise": "advertise_addr", "domain": "domain",
+    "http-port": "ports.http", "dns-port": "ports.dns", "server-port": "ports.server", "grpc-port": "ports.grpc",
+    "serf-lan-port": "ports.serf_lan", "serf-wan-port": "ports.serf_wan", "bootstrap-expect": "bootstrap_expect",
+}  # fmt: skip
+_PORTS = ("http", "dns", "https", "grpc", "grpc_tls", "server", "serf_lan", "serf_wan")
+KEYS: Mapping[str, object] = {
+    **dict.fromkeys(("node_name", "bind_addr", "client_addr", "data_dir", "node_id", "datacenter"), str),
+    **dict.fromkeys(("log_level", "advertise_addr", "domain", "session_ttl_min", "pid_file"), str),
+    **dict.fromkeys(("server", "bootstrap", "ui", "disable_update_check", "enable_debug", "leave_on_terminate"), bool),
+    **dict.fromkeys(("skip_leave_on_interrupt", "disable_host_node_id", "disable_remote_exec", "log_json"), bool),
+    **dict.fromkeys(("disable_anonymous_signature", "rejoin_after_leave"), bool),
+    "bootstrap_expect": int,
+    "ports": dict.fromkeys(_PORTS, int),
+    "performance": {"raft_multiplier": int, "leave_drain_time": str, "rpc_hold_timeout": str},
+    "telemetry": {"disable_hostname": bool, "prometheus_retention_time": str, "metrics_prefix": str},
+    "limits": dict.fromkeys(("kv_max_value_size", "txn_max_req_len", "http_max_conns_per_client"), int),
+    "acl": {
+        **dict.fromkeys(("enabled", "enable_token_persistence"), bool),
+        **dict.fromkeys(("default_policy", "down_policy", "token_ttl", "policy_ttl"), str),
+        "tokens": dict.fromkeys(("initial_management", "master", "agent", "default"), str),
+    },
+}
+"""Every configuration key that is understood, with its type; a dict is a block."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The configuration of one start. Durations in nanoseconds, ports 0 or below mean: not opened."""
+
+    profile: Profile
+    dev: bool
+    node: str
+    bind: str
+    client: str
+    http_port: int
+    dns_port: int
+    server_port: int
+    serf_port: int
+    datacenter: str
+    data_dir: str
+    node_id: str
+    session_ttl_min: int
+    kv_max_value_size: int
+    txn_max_req_len: int
+    acl_enabled: bool
+    acl_default_policy: str
+    acl_management_token: str
+
+
+def read_settings(argv: Sequence[str], environ: Mapping[str, str], profile: str = "1.22") -> Settings:
+    """The settings of `consul agent ARGV`. Raises ConfigError in Consul's words."""
+    flags = parse_go_flags(argv, _BOOLEANS)
+    for name in flags.values:
+        if name not in {*_FLAGS, *_BOOLEANS, "config-file", "config-dir", "hcl"}:
+            raise ConfigError(f"flag provided but not defined: -{name}")
+    merged: dict[str, Any] = {}
+    for source, content in _sources(flags, environ):
+        _verify(source, content)
+        _merge(merged, content)
+    _merge(merged, _from_flags(flags))
+    return _settled(merged, flags.on("dev"), profile_named(profile))
+
+
+def _sources(flags: GoFlags, environ: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
+    files = [Path(name) for name in flags.all("config-file")]
+    for name in flags.all("config-dir"):
+        if not Path(name).is_dir():
+            raise ConfigError(f"==> config: Open failed on {name}. open {name}: no such file or directory")
+        files += sorted(path for path in Path(name).iterdir() if path.suffix in {".json", ".hcl"})
+    found = [(str(path), _read(path)) for path in files]
+    if environ.get("CONSUL_LOCAL_CONFIG"):
+        found.append(("local.json", _parse("local.json", environ["CONSUL_LOCAL_CONFIG"])))
+    return found + [(f"flags-{at}.hcl", _parse(f"flags-{at}.hcl", text)) for at, text in enumerate(flags.all("hcl"))]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return _parse(str(path), path.read_text())
+    except OSError:
+        raise ConfigError(f"==> config: Open failed on {path}. open {path}: no such file or directory") from None
+
+
+def _parse(source: str, text: str) -> dict[str, Any]:
+    try:
+        if source.endswith(".json") and text.lstrip().startswith("{"):
+            decode(text.encode(), Struct("", {}, strict=False))
+            return dict(json.loads(text))
+        return parse_hcl(text)
+    except (DecodeError, HclError, ValueError) as error:
+        raise ConfigError(f"==> failed to parse {source}: {error}") from None
+
+
+def _verify(source: str, content: dict[str, Any], known: Mapping[str, object] = KEYS, path: str = "") -> None:
+    for name, value in content.items():
+        where, kind = f"{path}{name}", known.get(name)
+        if kind is None:
+            raise ConfigError(f"==> failed to parse {source}: 1 error occurred:\n\t* invalid config key {where}\n\n")
+        if isinstance(kind, Mapping) and isinstance(value, dict):
+            _verify(source, value, kind, f"{where}.")
+        elif isinstance(kind, Mapping) or type(value) is not kind:
+            wanted = {str: "string", bool: "bool", int: "int"}.get(kind, "map") if isinstance(kind, type) else "map"
+            got = {int: "float64", str: "string", bool: "bool", dict: "map[string]interface {}"}.get(
+                type(value), "list"
+            )
+            cause = f"'{where}' expected type '{wanted}', got unconvertible type '{got}'"
+            raise ConfigError(f"==> failed to parse {source}: 1 error(s) decoding:\n\n* {cause}")
+
+
+def _merge(into: dict[str, Any], content: Mapping[str, Any]) -> None:
+    for name, value in content.items():
+        if isinstance(value, dict):
+            _merge(into.setdefault(name, {}), value)
+        else:
+            into[name] = value
+
+
+def _from_flags(flags: GoFlags) -> dict[str, Any]:
+    found: dict[str, Any] = {name: True for name in ("server", "bootstrap") if flags.on(name)}
+    for flag, key in _FLAGS.items():
+        text = flags.last(flag)
+        block, _, name = key.rpartition(".")
+        if not text:
+            continue
+        try:
+            value: Any = int(text) if block or key == "bootstrap_expect" else text
+        except ValueError:
+            raise ConfigError(f'invalid value "{text}" for flag -{flag}: parse error') from None
+        (found.setdefault(block, {}) if block else found)[name] = value
+    return found
+
+
+def _settled(config: dict[str, Any], dev: bool, profile: Profile) -> Settings:
+    ports, acl, limits = config.get("ports", {}), config.get("acl", {}), config.get("limits", {})
+    tokens = acl.get("tokens", {})
+    _refuse_contradictions(config, dev)
+    default_node = socket.gethostname() if not config.get("node_name") else config["node_name"]
+    return Settings(
+        profile=profile,
+        dev=dev,
+        node=default_node,
+        bind=config.get("advertise_addr") or config.get("bind_addr", "127.0.0.1").replace("0.0.0.0", "127.0.0.1"),
+        client=guard_host(config.get("client_addr", "127.0.0.1")),
+        http_port=ports.get("http", 8500),
+        dns_port=ports.get("dns", 8600),
+        server_port=ports.get("server", 8300),
+        serf_port=ports.get("serf_lan", 8301),
+        datacenter=config.get("datacenter", "dc1"),
+        data_dir=config.get("data_dir", ""),
+        node_id=config.get("node_id", ""),
+        session_ttl_min=_duration("session_ttl_min", config.get("session_ttl_min", "")) or 10 * SECOND,
+        kv_max_value_size=limits.get("kv_max_value_size", 512 * 1024),
+        txn_max_req_len=limits.get("txn_max_req_len", 512 * 1024),
+        acl_enabled=acl.get("enabled", False),
+        acl_default_policy=acl.get("default_policy", "allow"),
+        acl_management_token=tokens.get("initial_management") or tokens.get("master", ""),
+    )
+
+
+def _refuse_contradictions(config: dict[str, Any], dev: bool) -> None:
+    multiplier = config.get("performance", {}).get("raft_multiplier", 5)
+    if not dev and not config.get("data_dir"):
+        raise ConfigError("==> data_dir cannot be empty")
+    if not 1 <= multiplier <= 10:
+        raise ConfigError(f"==> performance.raft_multiplier cannot be {multiplier}. Must be between 1 and 10")
+    if config.get("acl", {}).get("default_policy", "allow") not in {"allow", "deny"}:
+        raise ConfigError('Unexpected ACL default policy value of "{}"'.format(config["acl"]["default_policy"]))
+    if config.get("bootstrap_expect", 1) > 1 or not (dev or config.get("server")):
+        raise ConfigError("consul emulator: only a single server is emulated (-dev, or -server -bootstrap-expect=1)")
+
+
+def _duration(name: str, text: str) -> int:
+    try:
+        return parse_duration(text) if text else 0
+    except ValueError as error:
+        raise ConfigError(f'==> 1 error occurred:\n\t* {name}: invalid duration: "{text}": {error}\n\n') from None

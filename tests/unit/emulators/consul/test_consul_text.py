@@ -1,0 +1,202 @@
+"""Go's durations, Go's JSON, HCL, filters, and the configuration: inputs and the exact words of refusal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.emulators.consul.durations import format_duration, parse_duration
+from harness.emulators.consul.errors import ConsulError
+from harness.emulators.consul.filter import parse_filter
+from harness.emulators.consul.godecode import DecodeError, decode
+from harness.emulators.consul.hcl import HclError, parse_hcl
+from harness.emulators.consul.schemas import AGENT_SERVICE, SESSION, TXN
+from harness.emulators.consul.settings import read_settings
+from harness.emulators.runner import ConfigError
+
+S = 1_000_000_000
+CONFIG = Path(__file__).resolve().parents[4] / "compose/config/consul/consul.json"
+
+
+@pytest.mark.parametrize(
+    ("text", "nanoseconds"),
+    [
+        ("10s", 10 * S),
+        ("1h2m3s", 3723 * S),
+        ("1.5s", S * 3 // 2),
+        ("500ms", S // 2),
+        ("-1s", -S),
+        ("0", 0),
+        ("1us", 1000),
+    ],
+)
+def test_durations(text: str, nanoseconds: int) -> None:
+    assert parse_duration(text) == nanoseconds
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("abc", 'time: invalid duration "abc"'),
+        ("", 'time: invalid duration ""'),
+        ("10", 'time: missing unit in duration "10"'),
+        ("10x", 'time: unknown unit "x" in duration "10x"'),
+    ],
+)
+def test_bad_durations(text: str, error: str) -> None:
+    with pytest.raises(ValueError, match="time") as refused:
+        parse_duration(text)
+    assert str(refused.value) == error
+
+
+@given(st.integers(min_value=0, max_value=10**15))
+def test_a_printed_duration_reads_back(nanoseconds: int) -> None:
+    read = parse_duration(format_duration(nanoseconds))
+    assert abs(read - nanoseconds) <= max(1, nanoseconds // 10**9)
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ("", "EOF"),
+        ("{", "unexpected EOF"),
+        ("{bad", "invalid character 'b' looking for beginning of object key string"),
+        ('{"Name" 1}', "invalid character '1' after object key"),
+        ('{"Name":"a" "b"}', "invalid character '\"' after object key:value pair"),
+        ('{"Tags":[1 2]}', "invalid character '2' after array element"),
+        ('{"Foo":1}', 'json: unknown field "Foo"'),
+        ('{"Port":"80"}', "json: cannot unmarshal string into Go struct field .Port of type int"),
+        ('{"Port":1.5}', "json: cannot unmarshal number 1.5 into Go struct field .Port of type int"),
+        ('{"Tags":"a"}', "json: cannot unmarshal string into Go struct field .Tags of type []string"),
+        ('{"Check":{"TTL":"10"}}', 'time: missing unit in duration "10"'),
+    ],
+)
+def test_bodies_go_would_refuse(body: str, error: str) -> None:
+    with pytest.raises(DecodeError) as refused:
+        decode(body.encode(), AGENT_SERVICE)
+    assert str(refused.value) == error
+
+
+def test_bodies_in_any_letter_case() -> None:
+    body = b'{"NAME":"x","enable_tag_override":true,"check":{"ttl":"1s","deregister_critical_service_after":"2s"}} rest'
+    assert decode(body, AGENT_SERVICE) == {
+        "Name": "x",
+        "EnableTagOverride": True,
+        "Check": {"TTL": S, "DeregisterCriticalServiceAfter": 2 * S},
+    }
+    assert decode(b'{"Unknown":1}', SESSION) == {}
+    assert decode(b'[{"kv":{"verb":"set"}},null]', TXN) == [{"KV": {"Verb": "set"}}]
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_decoded_or_refused(body: bytes) -> None:
+    with contextlib.suppress(DecodeError):
+        assert isinstance(decode(body, AGENT_SERVICE), dict)
+
+
+def test_hcl() -> None:
+    text = "ports { http = 1 dns = -1 } # c\n"
+    text += 'key_prefix "a/" { policy = "read" }\nkey_prefix "b/" { policy = "deny" }\nl = ["x", 2]'
+    assert parse_hcl(text) == {
+        "ports": {"http": 1, "dns": -1},
+        "key_prefix": {"a/": {"policy": "read"}, "b/": {"policy": "deny"}},
+        "l": ["x", 2],
+    }
+    with pytest.raises(HclError, match=r"At 1:14: expected: IDENT \| STRING \| ASSIGN \| LBRACE got: NUMBER"):
+        parse_hcl("ports { http 1")
+
+
+ROW: dict[str, Any] = {"Service": "web", "Port": 80, "Tags": ["a"], "Meta": {"v": "1"}, "Connect": {}, "Ok": True}
+
+
+@pytest.mark.parametrize(
+    ("text", "passes"),
+    [
+        ("", True),
+        ("Service == web and Port == 80", True),
+        ('Service != "web" or a in Tags', True),
+        ("not (Tags contains a)", False),
+        ("Tags not contains b", True),
+        ("Meta.v == 1 and Connect is empty", True),
+        ("Tags is not empty", True),
+        ('Service matches "^w"', True),
+        ("Ok == true", True),
+    ],
+)
+def test_filters(text: str, passes: bool) -> None:
+    assert parse_filter(text)(ROW) is passes
+
+
+@pytest.mark.parametrize("text", ["foo bar", "(Port == 80", "Port ==", "Nope == 1"])
+def test_bad_filters(text: str) -> None:
+    with pytest.raises(ConsulError, match="Failed to create boolean expression evaluator"):
+        parse_filter(text)(ROW)
+
+
+# -- configuration --------------------------------------------------------------------------------------------------
+
+
+def test_later_sources_win(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.json", tmp_path / "b.hcl"
+    first.write_text('{"node_name": "one", "ports": {"http": 1, "dns": 2}, "session_ttl_min": "3s"}')
+    second.write_text('node_name = "two"')
+    environ = {"CONSUL_LOCAL_CONFIG": '{"datacenter": "east"}'}
+    argv = ["-dev", f"-config-file={first}", f"-config-dir={tmp_path}", "-hcl=ports { dns = 3 }", "-http-port=4"]
+    found = read_settings(argv, environ)
+    assert (found.node, found.datacenter, found.http_port, found.dns_port) == ("two", "east", 4, 3)
+    assert found.session_ttl_min == 3 * S
+
+
+def test_the_shipped_configuration_is_understood(tmp_path: Path) -> None:
+    argv = ["-server", "-bootstrap-expect=1", f"-data-dir={tmp_path}", f"-config-file={CONFIG}"]
+    assert read_settings(argv, {}).session_ttl_min == S
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ('{"foo":1}', "invalid config key foo"),
+        ('{"ports":{"htp":1}}', "invalid config key ports.htp"),
+        ("{bad", "invalid character 'b' looking for beginning of object key string"),
+        ('{"session_ttl_min":"x"}', 'session_ttl_min: invalid duration: "x": time: invalid duration "x"'),
+        ('{"session_ttl_min":5}', "'session_ttl_min' expected type 'string', got unconvertible type 'float64'"),
+        (
+            '{"performance":{"raft_multiplier":99}}',
+            "performance.raft_multiplier cannot be 99. Must be between 1 and 10",
+        ),
+        ('{"acl":{"default_policy":"zz"}}', 'Unexpected ACL default policy value of "zz"'),
+        ('{"bootstrap_expect":3, "server":true}', "only a single server is emulated"),
+    ],
+)
+def test_configurations_that_stop_the_start(tmp_path: Path, config: str, words: str) -> None:
+    file = tmp_path / "c.json"
+    file.write_text(config)
+    with pytest.raises(ConfigError) as refused:
+        read_settings(["-dev", f"-config-file={file}"], {})
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["-dev", "-foo=1"], "flag provided but not defined: -foo"),
+        (["-server"], "data_dir cannot be empty"),
+        (["-dev", "-http-port=x"], 'invalid value "x" for flag -http-port'),
+        (["-dev", "-config-file=/nope.json"], "config: Open failed on /nope.json"),
+        (["-data-dir=/x"], "only a single server is emulated"),
+    ],
+)
+def test_command_lines_that_stop_the_start(argv: list[str], words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read_settings(argv, {})
+    assert words in str(refused.value)
+
+
+def test_the_shipped_configuration_is_json() -> None:
+    assert json.loads(CONFIG.read_text())["performance"] == {"raft_multiplier": 1}
