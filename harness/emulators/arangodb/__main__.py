@@ -1,0 +1,85 @@
+"""`python -m harness.emulators.arangodb` with arangod's own arguments."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+from harness.emulators.arangodb.defects import DEFECTS
+from harness.emulators.arangodb.log import DirectoryBusyError, Log
+from harness.emulators.arangodb.options import Options, read_options
+from harness.emulators.arangodb.server import Server
+from harness.emulators.arangodb.version import VERSION
+from harness.emulators.arangodb.wire.app import App
+from harness.emulators.runner import HttpListener, listen, refuse, serve, setup_logging, take_defects
+
+_PORT_BLOCKED, _LOCKED = 21, 22
+_LEVELS = {"trace": logging.DEBUG, "debug": logging.DEBUG, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def _log(options: Options) -> Log | None:
+    try:
+        return Log(options.directory) if options.directory else None
+    except DirectoryBusyError as error:
+        return refuse(f"database is locked by another process: {error}", _LOCKED)
+
+
+def _open_log(options: Options) -> None:
+    """Log to stderr or, with `--log.output file://PATH`, to that file."""
+    if options.log_output.startswith("file://"):
+        target = os.open(options.log_output.removeprefix("file://"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(target, sys.stderr.fileno())
+    setup_logging(_LEVELS.get(options.log_level.lower(), logging.INFO))
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+
+
+async def _sweep(server: Server) -> None:
+    while True:
+        await asyncio.sleep(1)
+        with server.lock:
+            server.sweep()
+
+
+async def _expire(server: Server) -> None:
+    """Remove what TTL indexes say is over, every `--ttl.frequency`."""
+    while True:
+        await asyncio.sleep(server.options.ttl_seconds)
+        with server.lock:
+            server.expire(time.time())
+
+
+def main() -> None:
+    """Start, say so, serve until SIGTERM."""
+    argv, defects = take_defects(sys.argv[1:], DEFECTS)
+    if "--version" in argv:
+        print(f"{VERSION}\n\nserver-version: {VERSION}\nlicense: community\nrocksdb-version: emulated")
+        return
+    if argv and Path(argv[0]).name == "arangod":
+        argv = argv[1:]
+    options = read_options(argv, os.environ)
+    _open_log(options)
+    logger = logging.getLogger("arangodb")
+    server = Server(options, defects, _log(options))
+    try:
+        sock = listen(options.host, options.port)
+    except OSError as error:
+        refuse(
+            f"failed to open endpoint: cannot bind to {options.host}:{options.port}: {error.strerror}", _PORT_BLOCKED
+        )
+    app = App(server)
+    logger.info("ArangoDB (version %s [linux]) is ready for business. Have fun!", VERSION)
+
+    async def stop() -> None:
+        with server.lock:
+            server.close()
+
+    background = (lambda: _sweep(server), lambda: _expire(server))
+    asyncio.run(serve([HttpListener(app, sock)], background=background, on_stop=stop))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""AQL: lexer, parser, optimizer (index use) and executor, over the collections of one database."""

@@ -1,0 +1,142 @@
+"""AQL values: their order, truth, casts and type names (AQL manual: "Type and value order", "Type cast")."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+SortKey = tuple[Any, ...]
+
+
+class _Backwards:
+    """An attribute name that sorts backwards: the object that has the smaller name is the greater one."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __lt__(self, other: _Backwards) -> bool:
+        return other.name < self.name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Backwards) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+NULL_KEY: SortKey = (0,)
+
+
+def sort_key(value: Any) -> SortKey:
+    """A Python-comparable key with AQL's order: null < bool < number < string < array < object.
+
+    A missing array element or attribute counts as null, so trailing nulls and null attributes are left out.
+    """
+    kind = type(value)
+    if kind is str:
+        return (3, value)
+    if kind is int or kind is float:
+        return (2, value)
+    if value is None:
+        return NULL_KEY
+    if kind is bool:
+        return (1, value)
+    if kind is dict:
+        items = sorted(name for name, item in value.items() if item is not None)
+        return (5, tuple((_Backwards(name), sort_key(value[name])) for name in items))
+    keys = [sort_key(item) for item in value]
+    while keys and keys[-1] == NULL_KEY:
+        keys.pop()
+    return (4, tuple(keys))
+
+
+def equal(left: Any, right: Any) -> bool:
+    """AQL's `==`: no coercion, 1 == 1.0, {} == {a: null}."""
+    if type(left) is type(right) and type(left) in (str, int, float, bool):
+        return bool(left == right)
+    return sort_key(left) == sort_key(right)
+
+
+def truth(value: Any) -> bool:
+    """AQL's truth: null, false, 0 and "" are false; empty arrays and objects are true."""
+    if value is None or value is False:
+        return False
+    if value is True:
+        return True
+    return bool(value != 0 and value != "")
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number; booleans are not."""
+    return type(value) is int or type(value) is float
+
+
+_NUMBER = re.compile(r"\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\s*\Z")
+
+
+def to_number(value: Any) -> int | float:
+    """The TO_NUMBER cast: null 0, true 1, unreadable text 0, an array of one element that element, others 0."""
+    if type(value) is int or type(value) is float:
+        return value
+    if value is True:
+        return 1
+    if isinstance(value, str) and _NUMBER.match(value):
+        number = float(value)
+        whole = number.is_integer() and abs(number) < 2**53
+        return int(number) if whole else number
+    if isinstance(value, list) and len(value) == 1:
+        return to_number(value[0])
+    return 0
+
+
+def tidy(number: float) -> int | float | None:
+    """A result of arithmetic as AQL keeps it: NaN and infinity become null."""
+    if not math.isfinite(number):
+        return None
+    return number
+
+
+def number_text(value: int | float) -> str:
+    """A number as text: 1.0 is "1", as the server prints doubles without a fraction."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e16:
+        return str(int(value))
+    return str(value)
+
+
+def to_string(value: Any) -> str:
+    """The TO_STRING cast: null is "", arrays and objects are JSON."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return number_text(value)
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def to_array(value: Any) -> list[Any]:
+    """The TO_ARRAY cast: null is [], an object its values, anything else wrapped."""
+    if value is None:
+        return []
+    if isinstance(value, list):
+        return value
+    return list(value.values()) if isinstance(value, dict) else [value]
+
+
+def type_name(value: Any) -> str:
+    """The TYPENAME of a value."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int | float):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object"

@@ -1,0 +1,109 @@
+"""One collection's data: current documents, what open snapshots still see, uncommitted writes, and its indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from harness.emulators.arangodb.indexes import Document, EdgeIndex, Index
+
+DOCUMENT, EDGE = 2, 3
+
+
+class Collection:
+    """Documents by key in three layers.
+
+    `current` is what is committed. `history` holds replaced versions as `(until, document)` for as long as a
+    snapshot older than `until` is open. `pending` holds uncommitted writes as `(transaction, document)`;
+    a document of None means removed.
+    """
+
+    def __init__(self, ident: str, name: str, kind: int, facts: dict[str, Any]) -> None:
+        self.id = ident
+        self.name = name
+        self.kind = kind
+        self.facts = facts
+        self.current: dict[str, Document] = {}
+        self.history: dict[str, list[tuple[int, Document | None]]] = {}
+        self.pending: dict[str, tuple[int, Document | None]] = {}
+        self.indexes: list[Index] = [EdgeIndex()] if kind == EDGE else []
+        self.exclusive_owner = 0
+        self.writers: set[int] = set()
+        self.revision = "0"
+
+    @property
+    def is_system(self) -> bool:
+        """Whether this is one of the server's own collections."""
+        return bool(self.facts.get("isSystem"))
+
+    def index(self, name_or_id: str) -> Index | None:
+        """An index by name or numeric id."""
+        return next((index for index in self.indexes if name_or_id in (index.name, index.id)), None)
+
+    def alive(self, key: str) -> Iterator[Document]:
+        """Every version of a document that anybody can still see."""
+        if key in self.current:
+            yield self.current[key]
+        if key in self.pending and self.pending[key][1] is not None:
+            yield self.pending[key][1] or {}
+        for _, doc in self.history.get(key, ()):
+            if doc is not None:
+                yield doc
+
+    def index_version(self, key: str, doc: Document) -> None:
+        """Make a version findable."""
+        for index in self.indexes:
+            for entry in index.entries(doc):
+                index.add(entry, key)
+
+    def forget_version(self, key: str, doc: Document) -> None:
+        """Drop the index entries of a version that nobody sees any more."""
+        if not self.indexes:
+            return
+        kept = list(self.alive(key))
+        for index in self.indexes:
+            still = {entry for other in kept for entry in index.entries(other)}
+            for entry in index.entries(doc):
+                if entry not in still:
+                    index.drop(entry, key)
+
+    def prune(self, oldest: int) -> None:
+        """Drop versions that no snapshot at or after `oldest` can see."""
+        for key in list(self.history):
+            gone = [doc for until, doc in self.history[key] if until <= oldest]
+            kept = [item for item in self.history[key] if item[0] > oldest]
+            if kept:
+                self.history[key] = kept
+            else:
+                del self.history[key]
+            for doc in gone:
+                if doc is not None:
+                    self.forget_version(key, doc)
+
+    def visible(self, key: str, trx: int, snapshot: int) -> Document | None:
+        """The document as transaction `trx` with that snapshot sees it."""
+        if self.pending:
+            own = self.pending.get(key)
+            if own is not None and own[0] == trx:
+                return own[1]
+        if self.history:
+            for until, doc in self.history.get(key, ()):
+                if until > snapshot:
+                    return doc
+        return self.current.get(key)
+
+    def scan(self, trx: int, snapshot: int) -> Iterator[Document]:
+        """Every document that transaction sees, as of the moment the scan begins."""
+        if not self.pending and not self.history:
+            yield from list(self.current.values())
+            return
+        for key in list(dict.fromkeys([*self.current, *self.history, *self.pending])):
+            doc = self.visible(key, trx, snapshot)
+            if doc is not None:
+                yield doc
+
+    def count(self, trx: int, snapshot: int) -> int:
+        """How many documents that transaction sees."""
+        if not self.pending and not self.history:
+            return len(self.current)
+        return sum(1 for _ in self.scan(trx, snapshot))

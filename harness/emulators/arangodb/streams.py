@@ -1,0 +1,165 @@
+"""Stream transactions: begun, used by many requests, committed or aborted, and expired when idle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.emulators.arangodb.catalog import Database
+from harness.emulators.arangodb.collection import Collection
+from harness.emulators.arangodb.errors import ArangoError, LockBusyError
+from harness.emulators.arangodb.store import Store, Transaction
+from harness.emulators.arangodb.ticks import Ticks
+
+GARBAGE_SECONDS = 600
+
+
+@dataclass
+class Stream:
+    """One stream transaction. `status` is running, committed or aborted; `deadline` its idle or removal time."""
+
+    id: str
+    user: str
+    database: str
+    trx: Transaction
+    read: set[str]
+    write: set[str]
+    allow_implicit: bool
+    deadline: float
+    status: str = "running"
+    busy: bool = False
+    expired: bool = False
+    locked: list[Collection] = field(default_factory=list)
+
+    def may_read(self, collection: Collection) -> None:
+        """Raises ArangoError 1652 for an undeclared collection without allowImplicit."""
+        if not self.allow_implicit and collection.name not in self.read | self.write:
+            raise ArangoError(1652, f"unregistered collection used in transaction: {collection.name} [read]")
+
+    def may_write(self, collection: Collection) -> None:
+        """Raises ArangoError 1652 for a collection not declared for writing."""
+        if collection.name not in self.write:
+            raise ArangoError(1652, f"unregistered collection used in transaction: {collection.name} [write]")
+
+    def facts(self) -> dict[str, Any]:
+        """The transaction as the API shows it."""
+        return {"id": self.id, "status": self.status}
+
+
+def _names(given: Any) -> list[str]:
+    if given is None:
+        return []
+    names = [given] if isinstance(given, str) else given
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ArangoError(10, "invalid type for collections in transaction")
+    return names
+
+
+class Streams:
+    """All stream transactions of a server. `clock` gives seconds; `idle` is the time they may lie unused."""
+
+    def __init__(self, store: Store, ticks: Ticks, clock: Callable[[], float], idle: float = 60) -> None:
+        self._store, self._ticks, self._clock, self._idle = store, ticks, clock, idle
+        self._streams: dict[str, Stream] = {}
+
+    def begin(self, database: Database, user: str, body: dict[str, Any]) -> Stream:
+        """Raises ArangoError 10, 1203, or LockBusyError while an exclusive lock stands in the way."""
+        wanted = body.get("collections")
+        if not isinstance(wanted, dict):
+            raise ArangoError(10, "missing/invalid collections definition for transaction")
+        read, write, exclusive = (_names(wanted.get(mode)) for mode in ("read", "write", "exclusive"))
+        found = {name: database.find(name) for name in (*read, *write, *exclusive)}
+        self.sweep()
+        _check_locks([found[name] for name in write], [found[name] for name in exclusive])
+        ident = self._ticks.next()
+        trx = self._store.begin(ident)
+        trx.wait_for_sync = bool(body.get("waitForSync"))
+        stream = Stream(
+            str(ident), user, database.name, trx,
+            {found[name].name for name in read}, {found[name].name for name in (*write, *exclusive)},
+            bool(body.get("allowImplicit", True)), self._clock() + self._idle,
+        )  # fmt: skip
+        for name in write:
+            found[name].writers.add(ident)
+        for name in exclusive:
+            found[name].exclusive_owner = ident
+        stream.locked = [found[name] for name in (*write, *exclusive)]
+        self._streams[stream.id] = stream
+        return stream
+
+    def get(self, ident: str, database: str = "") -> Stream:
+        """Raises ArangoError 10 for what is no id, 1655 for an unknown one."""
+        if not ident.isdigit() or ident == "0":
+            raise ArangoError(10, "bad transaction id")
+        self.sweep()
+        stream = self._streams.get(ident)
+        if stream is None or (database and stream.database != database):
+            raise ArangoError(1655, f"transaction '{ident}' not found")
+        return stream
+
+    def use(self, ident: str, database: str) -> Stream:
+        """A running transaction for one operation; its idle time starts anew. Raises ArangoError 1654, 1653, 28."""
+        stream = self.get(ident, database)
+        if stream.expired:
+            raise ArangoError(1654, "transaction was aborted by its idle timeout")
+        if stream.status != "running":
+            raise ArangoError(1653, f"transaction '{ident}' is already {stream.status}")
+        if stream.busy:
+            raise ArangoError(28, f"cannot write-lock, transaction {ident} is already in use")
+        stream.deadline = self._clock() + self._idle
+        return stream
+
+    def touch(self, stream: Stream) -> None:
+        """An operation has ended: the idle time starts anew."""
+        stream.busy = False
+        stream.deadline = self._clock() + self._idle
+
+    def finish(self, ident: str, database: str, status: str) -> Stream:
+        """Commit or abort; doing the same twice is fine. Raises ArangoError 1653 for the opposite, 1654."""
+        stream = self.get(ident, database)
+        if stream.status == status and not stream.expired:
+            return stream
+        if stream.expired and status == "aborted":
+            return stream
+        self.use(ident, database)
+        if status == "committed":
+            stream.trx.commit()
+        else:
+            stream.trx.abort()
+        self._close(stream, status)
+        return stream
+
+    def _close(self, stream: Stream, status: str) -> None:
+        stream.status = status
+        stream.deadline = self._clock() + GARBAGE_SECONDS
+        for collection in stream.locked:
+            collection.writers.discard(stream.trx.id)
+            if collection.exclusive_owner == stream.trx.id:
+                collection.exclusive_owner = 0
+
+    def sweep(self) -> None:
+        """Abort what has been idle too long, forget what ended long ago."""
+        now = self._clock()
+        for ident, stream in list(self._streams.items()):
+            if now < stream.deadline or stream.busy:
+                continue
+            if stream.status == "running":
+                stream.trx.abort()
+                stream.expired = True
+                self._close(stream, "aborted")
+            else:
+                del self._streams[ident]
+
+    def running(self, user: str) -> list[dict[str, str]]:
+        """A user's open transactions."""
+        self.sweep()
+        own = [stream for stream in self._streams.values() if stream.user == user and stream.status == "running"]
+        return [{"id": stream.id, "state": "running"} for stream in own]
+
+
+def _check_locks(write: list[Collection], exclusive: list[Collection]) -> None:
+    if any(collection.exclusive_owner for collection in (*write, *exclusive)):
+        raise LockBusyError
+    if any(collection.writers for collection in exclusive):
+        raise LockBusyError
