@@ -170,7 +170,7 @@ class Request:
 
     def container(self, service: ServicePlan) -> DockerContainer:
         """A Testcontainers container, not created yet."""
-        made = DockerContainer(service.image, env=dict(service.environment), **self.more)
+        made = DockerContainer(service.image, env=dict(service.environment)).with_kwargs(**self.more)
         if service.command:
             made.with_command(list(service.command))
         # Typed for a number, handed on to docker's client, which takes an address to publish on as well.
