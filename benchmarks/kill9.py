@@ -1,9 +1,11 @@
-"""Kill pytest (or its whole process group) at random moments with SIGKILL and count what is left 5 s later.
+"""Kill a run (its process, its group, or its keeper) at random moments with SIGKILL; count what is left 5 s later.
 
     python benchmarks/kill9.py -n 50
+    python benchmarks/kill9.py -n 30 --runtime docker --compose compose/stack.yml --compose compose/offline.yml
 
 Every run gets a state directory of its own. What counts as left: a process whose environment or command line names
-that directory, whoever its parent is by then. Every third kill hits the keeper instead of pytest.
+that directory, whoever its parent is by then; and on docker a container, network or volume that carries a label of
+the harness. When the keeper was hit, containers go at the start of the next run: then it is that sweep which counts.
 """
 
 from __future__ import annotations
@@ -22,8 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 GRACE = 5.0
-LATEST = 6.0
-"""Seconds after which the latest kill falls: start-up, tests and close are all within."""
 VICTIMS = ("pytest", "group", "keeper")
 
 
@@ -53,14 +53,67 @@ def processes_of(state: Path) -> dict[int, str]:
     return found
 
 
-def start(state: Path, runtime: str) -> subprocess.Popen[bytes]:
-    """`harness test` on the first layer, in a group of its own."""
-    command = [
-        sys.executable, "-m", "harness.cli.main", "test", "--layers", "services",
-        "--state", str(state / "s"), "--reports", str(state / "r"), "--runtime", runtime,
-    ]  # fmt: skip
-    with (state / "output").open("wb") as output:
-        return subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True)
+@dataclass(frozen=True)
+class Trial:
+    """What every run of the series has in common."""
+
+    runtime: str
+    compose: tuple[str, ...]
+
+    def start(self, state: Path) -> subprocess.Popen[bytes]:
+        """`harness test` on the second layer, in a group of its own."""
+        command = [
+            sys.executable, "-m", "harness.cli.main", "test", "--layers", "integration", "--pull", "never",
+            "--state", str(state / "s"), "--reports", str(state / "r"), "--runtime", self.runtime,
+        ]  # fmt: skip
+        for file in self.compose:
+            command += ["--compose", file]
+        with (state / "output").open("wb") as output:
+            return subprocess.Popen(
+                command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+
+    def left(self, state: Path) -> list[str]:
+        """What is still there of a run."""
+        return [*processes_of(state).values(), *(engine_listing() if self.runtime == "docker" else ())]
+
+    def whole(self) -> float:
+        """Seconds that an undisturbed run takes: kills fall within."""
+        state = Path(tempfile.mkdtemp(prefix="k9-"))
+        try:
+            started = time.monotonic()
+            process = self.start(state)
+            if process.wait():
+                raise SystemExit(
+                    f"the undisturbed run ended with {process.returncode}:\n{(state / 'output').read_text()}"
+                )
+            return time.monotonic() - started
+        finally:
+            shutil.rmtree(state, ignore_errors=True)
+
+
+def engine_listing() -> list[str]:
+    """Everything on the engine that carries a label of the harness."""
+    from harness.runtimes.docker.engine import make_client
+    from harness.runtimes.docker.sweep import listing
+
+    client = make_client()
+    try:
+        return [item.what for item in listing(client)]
+    finally:
+        client.close()
+
+
+def next_run_sweeps() -> None:
+    """What the next run on this engine does before anything else."""
+    from harness.runtimes.docker.engine import make_client
+    from harness.runtimes.docker.sweep import sweep
+
+    client = make_client()
+    try:
+        sweep(client)
+    finally:
+        client.close()
 
 
 def keeper_of(state: Path) -> int:
@@ -80,20 +133,23 @@ def shoot(process: subprocess.Popen[bytes], victim: str, state: Path) -> None:
     process.wait()
 
 
-def one(victim: str, after: float, runtime: str) -> Shot:
+def one(victim: str, after: float, trial: Trial) -> Shot:
     """Start, wait, kill, look."""
     state = Path(tempfile.mkdtemp(prefix="k9-"))
     try:
-        process = start(state, runtime)
+        process = trial.start(state)
         time.sleep(after)
         shoot(process, victim, state)
         shot = time.monotonic()
-        while (left := processes_of(state)) and time.monotonic() - shot < GRACE:
+        if victim == "keeper" and trial.runtime == "docker":
+            time.sleep(0.2)
+            next_run_sweeps()
+        while (left := trial.left(state)) and time.monotonic() - shot < GRACE:
             time.sleep(0.02)
         gone = time.monotonic() - shot
-        for pid in left:
+        for pid in processes_of(state):
             os.kill(pid, signal.SIGKILL)
-        return Shot(victim, after, tuple(left.values()), gone)
+        return Shot(victim, after, tuple(left), gone)
     finally:
         shutil.rmtree(state, ignore_errors=True)
 
@@ -102,21 +158,26 @@ def main() -> int:
     """Run, print one line per kill and the sum."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-n", type=int, default=50, metavar="N", help="how many kills")
-    parser.add_argument("--runtime", default="process")
+    parser.add_argument("--runtime", default="process", choices=("process", "docker"))
+    parser.add_argument("--compose", action="append", default=[], metavar="FILE")
     parser.add_argument("--seed", type=int, default=None)
     arguments = parser.parse_args()
     seed = arguments.seed if arguments.seed is not None else random.randrange(2**31)
-    rng = random.Random(seed)
-    shots = []
-    for index in range(arguments.n):
-        shot = one(VICTIMS[index % len(VICTIMS)], rng.uniform(0.05, LATEST), arguments.runtime)
-        shots.append(shot)
-        outcome = f"LEFT {shot.left}" if shot.left else f"gone after {shot.gone_after:.2f} s"
-        print(f"{index + 1:3} {shot.victim:7} killed at {shot.after:5.2f} s  {outcome}", flush=True)
+    trial, rng = Trial(arguments.runtime, tuple(arguments.compose)), random.Random(seed)
+    whole = trial.whole()
+    print(f"an undisturbed run takes {whole:.1f} s; kills fall between 0.05 s and then", flush=True)
+    shots = [report(one(VICTIMS[index % 3], rng.uniform(0.05, whole), trial), index) for index in range(arguments.n)]
     left = sum(bool(shot.left) for shot in shots)
     worst = max(shot.gone_after for shot in shots)
     print(f"{dict(Counter(shot.victim for shot in shots))}, seed {seed}, slowest {worst:.2f} s: {left} left behind")
     return 1 if left else 0
+
+
+def report(shot: Shot, index: int) -> Shot:
+    """Print one line."""
+    outcome = f"LEFT {shot.left}" if shot.left else f"gone after {shot.gone_after:.2f} s"
+    print(f"{index + 1:3} {shot.victim:7} killed at {shot.after:5.2f} s  {outcome}", flush=True)
+    return shot
 
 
 if __name__ == "__main__":

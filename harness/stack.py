@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -170,17 +170,24 @@ class Stack:
         self._blocked: dict[str, ServiceStatus] = {}
 
     def start(self, progress: Progress = no_progress) -> None:
-        """Start every wave in order. Never raises for a service: its status says what went wrong.
+        """Start each service as soon as what it needs is ready. Never raises for a service: its status says it.
 
         Raises HarnessError when nothing can be started at all (the runtime does not prepare).
         """
         self.logs.mkdir(parents=True, exist_ok=True)
         self.runtime.prepare(self.plan)
         deadline = Deadline.after(self.plan.ready_timeout)
-        for wave in self.plan.waves:
-            with ThreadPoolExecutor(max_workers=len(wave)) as pool:
-                for _ in pool.map(lambda name: self._start_one(name, deadline, progress), wave):
-                    pass
+        started: dict[str, Future[None]] = {}
+        with ThreadPoolExecutor(max_workers=len(self.plan.services)) as pool:  # as many as may wait for each other
+            for name in (name for wave in self.plan.waves for name in wave):
+                needed = [started[other] for other in self.plan.services[name].depends_on]
+                started[name] = pool.submit(self._start_after, needed, name, deadline, progress)
+        for future in started.values():
+            future.result()
+
+    def _start_after(self, needed: Iterable[Future[None]], name: str, deadline: Deadline, progress: Progress) -> None:
+        wait(needed)
+        self._start_one(name, deadline, progress)
 
     def _start_one(self, name: str, deadline: Deadline, progress: Progress) -> None:
         started = time.monotonic()
@@ -247,8 +254,11 @@ class Stack:
         return self.services[name]
 
     def close(self, grace: float = 2.0) -> list[str]:
-        """Stop what still runs, last wave first, then remove everything. Returns what is left behind."""
-        for wave in reversed(self.plan.waves):
+        """Stop what still runs, last wave first, then remove everything. Returns what is left behind.
+
+        With no grace nothing is asked to stop: nobody waits for what services would still write.
+        """
+        for wave in reversed(self.plan.waves) if grace else ():
             living = [self.services[name] for name in wave if name in self.services]
             if living:
                 with ThreadPoolExecutor(max_workers=len(living)) as pool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,9 @@ from harness.keeper import wire
 from harness.keeper.rundir import RunDir
 from harness.model import Endpoint, Fidelity, ServiceStatus, StackPlan, State
 from harness.stack import pick_endpoint
+
+GONE_WITHIN = 10.0
+"""Seconds until a keeper that has closed its stack must have removed its directory."""
 
 Progress = Callable[[ServiceStatus], None]
 
@@ -77,15 +81,25 @@ class KeeperClient:
         self.call("keep")
 
     def close_stack(self) -> list[str]:
-        """End the stack and its keeper. Returns what is left behind."""
+        """End the stack, its keeper and this connection, and wait until all is gone. Returns what is left behind."""
         left: list[str] = self.call("close")
-        return left
+        self.disconnect()
+        deadline = time.monotonic() + GONE_WITHIN
+        while self.run_dir.path.exists() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return left + [str(path) for path in (self.run_dir.path,) if path.exists()]
 
     def disconnect(self) -> None:
         """End this connection; what it broke and did not heal is healed by the keeper."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+
+    def __enter__(self) -> KeeperClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.disconnect()
 
 
 def _unpacked(message: Mapping[str, Any]) -> Any:

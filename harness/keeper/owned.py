@@ -129,21 +129,21 @@ class OwnedStack:
         self._note_children()
         return wire.status_to_wire(target.status())
 
-    def close(self, loop: MainLoop) -> list[str]:
+    def close(self, loop: MainLoop, grace: float) -> list[str]:
         """Stop everything and give the addresses back. Runs on the main thread. Returns what is left behind."""
         self._closing = True
         left: list[str] = []
-        worker = threading.Thread(target=lambda: left.extend(self._close_stack()))
+        worker = threading.Thread(target=lambda: left.extend(self._close_stack(grace)))
         worker.start()
         loop.drain(lambda: not worker.is_alive())
         self._closed.set()
         self._leases.release()
         return left
 
-    def _close_stack(self) -> list[str]:
+    def _close_stack(self, grace: float) -> list[str]:
         if self._stack is None:
             return []
-        left = self._stack.close()
+        left = self._stack.close(grace)
         if left and self._journal:
             self._journal.write(LEFT_BEHIND, what=left)
         return left

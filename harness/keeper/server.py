@@ -28,6 +28,9 @@ from harness.keeper.watch import MainLoop
 from harness.runtimes.child import become_subreaper
 
 log = logging.getLogger("keeper")
+ASKED = "asked to close"
+ASKED_GRACE = 2.0
+"""Seconds that services get to stop in order, when somebody waits for it. A dead owner waits for nothing."""
 Send = Callable[[dict[str, Any]], None]
 
 UNDO = {"pause": "resume", "kill": "start", "stop": "start"}
@@ -84,7 +87,7 @@ class Connection(socketserver.StreamRequestHandler):
                 self.server.loop.release()
                 return True
             case "close":
-                self.server.loop.end("asked to close")
+                self.server.loop.end(ASKED)
                 return self.server.closed()
             case "kill" | "stop" | "start_service" | "restart" | "pause" | "resume":
                 verb, service = operation.removesuffix("_service"), request["service"]
@@ -163,7 +166,7 @@ def _own(run_dir: RunDir, loop: MainLoop) -> int:
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     reason = loop.run()
     log.info("closing: %s", reason)
-    left = server.owned.close(loop)
+    left = server.owned.close(loop, grace=ASKED_GRACE if reason == ASKED else 0.0)
     server.finish(left)
     log.info("closed; left behind: %s", left or "nothing")
     _say_goodbye(server)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,16 +68,24 @@ def remove_run(client: Any, run: str) -> list[str]:
 
 
 def _remove(found: Iterable[Found]) -> list[str]:
-    left = []
-    for item in found:
-        try:
-            item.remove()
-        except NotFound:
-            continue
-        except APIError as error:
-            if error.status_code != 409:  # 409: being removed already, or still in use by what is
-                left.append(f"{item.what}: {error.explanation}")
-    return left
+    items = list(found)
+    containers = [item for item in items if item.what.startswith("container")]
+    others = [item for item in items if item not in containers]  # in use until the containers are gone
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        told = [*pool.map(_remove_one, containers), *map(_remove_one, others)]
+    return [text for text in told if text]
+
+
+def _remove_one(item: Found) -> str:
+    """Remove it. Returns what is wrong, empty when it is gone or going."""
+    try:
+        item.remove()
+    except NotFound:
+        return ""
+    except APIError as error:
+        being_removed_or_in_use = error.status_code == 409
+        return "" if being_removed_or_in_use else f"{item.what}: {error.explanation}"
+    return ""
 
 
 def sweep(client: Any) -> list[str]:
