@@ -142,6 +142,11 @@ class Instance(Protocol):
 class Runtime(Protocol):
     """Where services run: containers, processes."""
 
+    @property
+    def callback_host(self) -> str:
+        """An address of this host that the services can reach: what receivers of ours bind. Known after `prepare`."""
+        ...
+
     def prepare(self, plan: StackPlan) -> None:
         """What is needed once before any service: networks, volumes. Raises HarnessError."""
         ...

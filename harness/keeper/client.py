@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -217,10 +218,25 @@ class RemoteStack(Mapping[str, RemoteHandle]):
     def __len__(self) -> int:
         return len(self._handles)
 
+    @cached_property
+    def _about(self) -> dict[str, str]:
+        about: dict[str, str] = self.client.call("about")
+        return about
+
     @property
     def callback_host(self) -> str:
-        """The address that services can call a receiver of ours on."""
-        return "127.0.0.1"
+        """The address that services can call a receiver of ours on: loopback, or the host's in their network."""
+        return self._about["callback_host"]
+
+    @property
+    def runtime(self) -> str:
+        """Where the services run: `docker` or `process`."""
+        return self._about["runtime"]
+
+    @property
+    def run(self) -> str:
+        """The run's id: what labels carry, and what `harness down --run` takes."""
+        return self.client.run_dir.run
 
     def of_kind(self, kind: str) -> RemoteHandle | None:
         """The first service of a kind, None when the stack has none."""

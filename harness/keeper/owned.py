@@ -20,6 +20,8 @@ from harness.runtimes import make_runtime
 from harness.stack import Stack, ports_needed
 
 log = logging.getLogger("keeper")
+ASKED_GRACE = 2.0
+"""Seconds that services get to stop in order, when somebody waits for it. A dead owner waits for nothing."""
 Tell = Callable[[Any], None]
 
 
@@ -114,6 +116,12 @@ class OwnedStack:
         """The statuses of all services; empty before the start."""
         return [wire.status_to_wire(status) for status in self._stack.statuses()] if self._stack else []
 
+    def about(self) -> dict[str, str]:
+        """The runtime of the stack, and the address that its services can call us back on."""
+        if self._stack is None:
+            raise UsageError("no stack is up")
+        return {"runtime": self._stack.plan.runtime, "callback_host": self._stack.runtime.callback_host}
+
     def operate(self, verb: str, service: str, request: dict[str, Any]) -> Any:
         """`kill`, `stop`, `start`, `restart`, `pause`, `resume` one service. Returns its status."""
         if self._stack is None:
@@ -129,7 +137,7 @@ class OwnedStack:
         self._note_children()
         return wire.status_to_wire(target.status())
 
-    def close(self, loop: MainLoop, grace: float) -> list[str]:
+    def close(self, loop: MainLoop, grace: float = ASKED_GRACE) -> list[str]:
         """Stop everything and give the addresses back. Runs on the main thread. Returns what is left behind."""
         self._closing = True
         left: list[str] = []

@@ -22,15 +22,13 @@ from typing import Any
 from harness.errors import HarnessError, UsageError
 from harness.identity import Identity
 from harness.keeper import wire
-from harness.keeper.owned import OwnedStack
+from harness.keeper.owned import ASKED_GRACE, OwnedStack
 from harness.keeper.rundir import RunDir
 from harness.keeper.watch import MainLoop
 from harness.runtimes.child import become_subreaper
 
 log = logging.getLogger("keeper")
 ASKED = "asked to close"
-ASKED_GRACE = 2.0
-"""Seconds that services get to stop in order, when somebody waits for it. A dead owner waits for nothing."""
 Send = Callable[[dict[str, Any]], None]
 
 UNDO = {"pause": "resume", "kill": "start", "stop": "start"}
@@ -83,6 +81,8 @@ class Connection(socketserver.StreamRequestHandler):
                 return owned.start(request, lambda event: self._send({"event": event}))
             case "status":
                 return owned.statuses()
+            case "about":
+                return owned.about()
             case "keep":
                 self.server.loop.release()
                 return True

@@ -33,7 +33,7 @@ def render(report: RunReport, console: Console) -> None:
     if verdict.cause:
         console.print(f"[bold red]CAUSE[/]  {escape(verdict.cause)}", soft_wrap=True)
     console.print(_services(report))
-    for layer in report.layers or dict.fromkeys(test.layer for test in report.tests):
+    for layer in dict.fromkeys(test.layer for test in report.tests):
         console.print(_layer(report, layer))
     _print_unverified(report, console)
     console.print(_last_line(report, verdict.exit_code), soft_wrap=True)

@@ -32,6 +32,7 @@ class ProcessRuntime:
 
     def __init__(self, directory: Path, spawner: Spawner) -> None:
         self.directory = directory
+        self.callback_host = "127.0.0.1"
         self._spawner = spawner
         self._plan: StackPlan | None = None
         self._instances: list[ProcessInstance] = []
