@@ -247,8 +247,9 @@ class Agent:
         old = self.checks.get(check_id)
         if old and not definition.get("Status"):
             row.status, row.output = old.row.status, old.row.output
-        since = (old.critical_since if old else None) or self._timers.now()
-        self.checks[check_id] = LocalCheck(row, definition, since if row.status == "critical" else None)
+        # Counted from the first critical result, not from a registration that is critical until then.
+        since = old.critical_since if old and row.status == "critical" else None
+        self.checks[check_id] = LocalCheck(row, definition, since)
 
     def _drop_service(self, service_id: str) -> None:
         for check in self.checks_of(service_id):

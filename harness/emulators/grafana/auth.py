@@ -72,6 +72,8 @@ class Auth:
     def _bearer(self, key: str) -> Identity:
         account = self._service_accounts.by_key(key)
         if not account:
+            if self._service_accounts.expired(key):
+                raise unauthorized("api-key.expired", "Expired API key")
             raise unauthorized("api-key.invalid", "Invalid API key")
         return Identity(account["id"], account["login"], account["orgId"], account["role"])
 

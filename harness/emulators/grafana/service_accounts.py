@@ -117,13 +117,16 @@ class ServiceAccounts:
     def by_key(self, key: str) -> dict[str, Any] | None:
         """The enabled account whose unexpired token this is."""
         token = self._store.get("token", 0, _digest(key))
-        if not token:
-            return None
-        expired = token["expiration"] and from_iso(token["expiration"]) <= self._site.clock()
-        if expired and "token_never_expires" not in self._site.defects:
+        if not token or self.expired(key):
             return None
         account = self._store.get("service_account", token["org"], str(token["account"]))
         return account if account and not account["isDisabled"] else None
+
+    def expired(self, key: str) -> bool:
+        """Whether this was a token and its time is over."""
+        ends = (self._store.get("token", 0, _digest(key)) or {}).get("expiration")
+        over = bool(ends) and from_iso(str(ends)) <= self._site.clock()
+        return over and "token_never_expires" not in self._site.defects
 
     def _tokens(self, account: int) -> list[dict[str, Any]]:
         return [token for token in self._store.all("token", 0) if token["account"] == account]

@@ -130,14 +130,28 @@ async def _metrics(fetch: Fetch, query: dict[str, Any], text: str, span: Span) -
 
 
 def _series(one: dict[str, Any], span: Span, instant: bool) -> Frame:
-    labels = {a["key"]: str(next(iter(a["value"].values()), "")) for a in one.get("labels") or []}
+    """As the plugin's traceql package: texts are quoted in labels ("1" is not 1), and plain in a one-label name."""
+    plain = {a["key"]: _plain(a["value"]) for a in one.get("labels") or []}
+    labels = {
+        a["key"]: f'"{plain[a["key"]]}"' if "stringValue" in a["value"] else plain[a["key"]]
+        for a in one.get("labels") or []
+    }
+    if len(labels) == 1:
+        name = next(iter(plain.values()))
+    else:
+        name = f"{{{', '.join(f'{k}={v}' for k, v in sorted(labels.items()))}}}" if labels else ""
     if instant:
         rows = [(span.end, float(one.get("value", 0)))]
     else:
         rows = [(int(s["timestampMs"]), float(s.get("value", 0))) for s in one.get("samples") or []]
-    name = one.get("promLabels") or ", ".join(f"{k}={v}" for k, v in labels.items())
-    value = Column(name or "value", "float64", [v for _, v in rows], labels)
-    return Frame(name, [Column("time", "time.Time", [t for t, _ in rows]), value], dict(MULTI))
+    value = Column("value" if instant else name, "float64", [v for _, v in rows], labels, config={"displayName": name})
+    kind = {"preferredVisualisationType": "table"} if instant else MULTI | {"preferredVisualisationType": "graph"}
+    return Frame(name, [Column("time", "time.Time", [t for t, _ in rows]), value], dict(kind))
+
+
+def _plain(value: dict[str, Any]) -> str:
+    found = next(iter(value.values()), "")
+    return str(found).lower() if isinstance(found, bool) else str(found)
 
 
 # -- one trace

@@ -25,10 +25,10 @@ def seconds_of(text: object) -> float:
 
 
 def duration_text(seconds: float) -> str:
-    """Prometheus' way to write whole seconds: `1h30m`, `0s`."""
-    rest, words = int(seconds), ""
-    for unit in "hms":
-        count, rest = divmod(rest, int(_UNITS[unit]))
+    """Prometheus' way to write a duration, to the millisecond: `1h30m`, `1s500ms`, `0s`."""
+    rest, words = round(seconds * 1000), ""
+    for unit in ("h", "m", "s", "ms"):
+        count, rest = divmod(rest, int(_UNITS[unit] * 1000))
         words += f"{count}{unit}" if count else ""
     return words or "0s"
 

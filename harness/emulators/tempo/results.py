@@ -85,36 +85,42 @@ def matched_entry(row: TraceRow, sets: list[Spanset], evaluator: Evaluator, span
     return trace_entry(row) | {"spanSet": shown[0], "spanSets": shown, "serviceStats": _statistics(row)}
 
 
-def merge(entries: Iterable[dict[str, Any]], limit: int, spans_per_set: int) -> list[dict[str, Any]]:
+def merge(entries: Iterable[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
     """Entries of the same trace from different blocks become one; newest first, at most `limit`."""
     merged: dict[str, dict[str, Any]] = {}
     for entry in entries:
         known = merged.get(entry["traceID"])
-        merged[entry["traceID"]] = _both(known, entry, spans_per_set) if known else entry
+        merged[entry["traceID"]] = _both(known, entry) if known else entry
     ordered = sorted(merged.values(), key=lambda entry: int(entry["startTimeUnixNano"]), reverse=True)
     return ordered[:limit]
 
 
-def _both(one: dict[str, Any], other: dict[str, Any], spans_per_set: int) -> dict[str, Any]:
+def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Two fragments of a trace as one entry. As in Tempo nothing is added up: the same spans may be in both, so the
+    larger number, the longer duration and the spanset with more matches stand for the trace."""
     rooted = other if "rootTraceName" in other and "rootTraceName" not in one else one
-    bounds = [int(entry["startTimeUnixNano"]) for entry in (one, other)]
-    ends = [start + entry.get("durationMs", 0) * 10**6 for start, entry in zip(bounds, (one, other), strict=True)]
     found: dict[str, Any] = {
         key: rooted[key] for key in ("traceID", "rootServiceName", "rootTraceName") if key in rooted
     }
-    found |= {"startTimeUnixNano": str(min(bounds)), "durationMs": (max(ends) - min(bounds)) // 10**6}
+    found["startTimeUnixNano"] = str(min(int(entry["startTimeUnixNano"]) for entry in (one, other)))
+    if longest := max(entry.get("durationMs", 0) for entry in (one, other)):
+        found["durationMs"] = longest
     if "spanSets" not in one:
         return found
-    sets = {str(entry.get("attributes")): dict(entry) for entry in one["spanSets"]}
+    sets = {_identity(entry): entry for entry in one["spanSets"]}
     for entry in other["spanSets"]:
-        known = sets.setdefault(str(entry.get("attributes")), {"spans": [], "matched": 0} | {
-            key: value for key, value in entry.items() if key == "attributes"})  # fmt: skip
-        known["spans"] = [*known["spans"], *entry["spans"]][:spans_per_set]
-        known["matched"] += entry["matched"]
+        known = sets.setdefault(_identity(entry), entry)
+        if entry["matched"] > known["matched"]:
+            sets[_identity(entry)] = entry
     statistics = {name: dict(counts) for name, counts in one["serviceStats"].items()}
     for name, counts in other["serviceStats"].items():
-        total = statistics.setdefault(name, {})
+        largest = statistics.setdefault(name, {})
         for key, count in counts.items():
-            total[key] = total.get(key, 0) + count
+            largest[key] = max(largest.get(key, 0), count)
     shown = list(sets.values())
     return found | {"spanSet": shown[0], "spanSets": shown, "serviceStats": statistics}
+
+
+def _identity(spanset: dict[str, Any]) -> str:
+    """What makes two spansets of a trace the same one: the groups of `by()`."""
+    return str([item for item in spanset.get("attributes", ()) if item["key"].startswith("by")])

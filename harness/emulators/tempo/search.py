@@ -119,7 +119,7 @@ def search(instance: Instance, tenants: list[str], request: SearchRequest) -> di
     size = sum(inspected.values())
     metrics |= {"inspectedBytes": str(size)} if size else {}
     metrics |= {"completedJobs": jobs, "totalJobs": jobs} if jobs else {}
-    return {"traces": merge(entries, request.limit, request.spans_per_set), "metrics": metrics}
+    return {"traces": merge(entries, request.limit), "metrics": metrics}
 
 
 def _rows(

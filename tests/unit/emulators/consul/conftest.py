@@ -1,14 +1,10 @@
-"""Makes this repository's `tests` importable by name, so that the rig beside this file is; and gives its servers."""
+"""Consul's emulator for tests: without sockets on a clock that the test moves, and as a process."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
 from tests.unit.emulators.consul.consul_rig import Emulator, World, make_world
 

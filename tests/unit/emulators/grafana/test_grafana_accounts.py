@@ -5,12 +5,12 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from grafana_rig import Clock, make, refused
 
 from harness.emulators.grafana.auth import Identity
 from harness.emulators.grafana.grafana import Grafana, HealthCheck
 from harness.emulators.grafana.metrics import authorized
 from harness.emulators.grafana.store import Store, new_uid
+from tests.unit.emulators.grafana.grafana_rig import Clock, make, refused
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_tokens_expire_and_are_kept_hashed(world: Grafana, clock: Clock) -> None
     assert accounts.tokens(1, number)[0]["hasExpired"]
     body = refused(world.auth.identify, {"authorization": f"Bearer {made['key']}"}, "", None).body
     assert body is not None
-    assert body["messageId"] == "api-key.invalid"
+    assert body["messageId"] == "api-key.expired"
 
 
 def test_service_accounts_search_update_delete(world: Grafana) -> None:

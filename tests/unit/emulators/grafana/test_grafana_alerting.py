@@ -4,13 +4,13 @@ import asyncio
 from typing import Any
 
 import pytest
-from grafana_rig import START, Clock, fires, make, refused
 
 from harness.emulators.grafana.alertmanager import Notification, fingerprint, matches, routes
 from harness.emulators.grafana.grafana import Grafana
 from harness.emulators.grafana.instances import Instance, Instances, exponent
 from harness.emulators.grafana.times import iso
 from harness.emulators.grafana.webhook import payload
+from tests.unit.emulators.grafana.grafana_rig import START, Clock, fires, make, refused
 
 HOOK = {"name": "hook", "type": "webhook", "settings": {"url": "http://127.0.0.1:1/"}}
 FAST = {"receiver": "hook", "group_by": ["grafana_folder", "alertname"], "group_wait": "0s", "group_interval": "1s"}

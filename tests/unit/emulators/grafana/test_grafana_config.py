@@ -52,7 +52,7 @@ def test_base_tick_needs_the_toggle() -> None:
 
 def test_durations_and_moments() -> None:
     assert [seconds_of(text) for text in ("1h30m", "500ms", "10s", "0", "7")] == [5400, 0.5, 10, 0, 7]
-    assert [duration_text(seconds) for seconds in (0, 60, 5400)] == ["0s", "1m", "1h30m"]
+    assert [duration_text(seconds) for seconds in (0, 1.5, 60, 5400)] == ["0s", "1s500ms", "1m", "1h30m"]
     assert moment_ms("now-1h", 7200.0) == 3_600_000
     assert moment_ms("1700000000000", 0.0) == 1_700_000_000_000
     assert iso(1_700_000_000.5, 3) == "2023-11-14T22:13:20.500Z"

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from grafana_rig import Clock, fires, make
 
 from harness.emulators.grafana.auth import Identity, require
 from harness.emulators.grafana.defects import KNOWN
 from harness.emulators.grafana.errors import GrafanaError
 from harness.emulators.grafana.grafana import Grafana
 from harness.emulators.grafana.http import NOBODY, Request
+from tests.unit.emulators.grafana.grafana_rig import Clock, fires, make
 
 BOARD = {"dashboard": {"uid": "b", "title": "B"}}
 

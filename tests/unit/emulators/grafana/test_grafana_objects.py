@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from grafana_rig import Clock, fires, make, refused
 
 from harness.emulators.grafana.dashboards import search
 from harness.emulators.grafana.grafana import Grafana
+from tests.unit.emulators.grafana.grafana_rig import Clock, fires, make, refused
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from grafana_rig import REPOSITORY, fires, make, refused
 
 from harness.emulators.grafana.grafana import Grafana
 from harness.emulators.grafana.provisioning import interpolate
 from harness.emulators.runner import ConfigError
+from tests.unit.emulators.grafana.grafana_rig import REPOSITORY, fires, make, refused
 
 CONFIG = REPOSITORY / "compose/config/grafana"
 

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import pytest
-from grafana_rig import make, refused, serving
 
 from harness.emulators.grafana.errors import GrafanaError
 from harness.emulators.grafana.expressions import run
@@ -14,6 +13,7 @@ from harness.emulators.grafana.frames import Column, Frame, Span
 from harness.emulators.grafana.grafana import Grafana
 from harness.emulators.grafana.testdata import run as scenario
 from harness.emulators.grafana.values import Value, number, values_of
+from tests.unit.emulators.grafana.grafana_rig import make, refused, serving
 
 SPAN = Span(1_700_000_000_000, 1_700_000_010_000)
 TEMPO_ANSWER = b"""{"traces":[
@@ -261,7 +261,7 @@ def test_tempo_search_trace_and_metrics(world: Grafana) -> None:
         series = json.dumps({"series": [sample]}).encode()
         tempo.answers["/api/metrics/query_range"] = (200, "application/json", series)
         frame = ask(world, here | {"query": "{ } | rate()"})[1]["A"]["frames"][0]
-        assert (frame["data"]["values"], frame["schema"]["fields"][1]["labels"]) == ([[5], [2.5]], {"s": "x"})
+        assert (frame["data"]["values"], frame["schema"]["fields"][1]["labels"]) == ([[5], [2.5]], {"s": '"x"'})
 
         times = {"startTimeUnixNano": "1000000", "endTimeUnixNano": "3000000"}
         span = {"traceId": "qrvM3e7/ABEiM0RVZneImQ==", "spanId": "AQIDBAUGBwg=", "name": "op"} | times

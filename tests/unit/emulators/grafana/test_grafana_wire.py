@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import requests
-from grafana_rig import Server, eventually, fires, running, serving
+
+from tests.unit.emulators.grafana.grafana_rig import Server, eventually, fires, running, serving
 
 FAST_ALERTS = {
     "GF_FEATURE_TOGGLES_ENABLE": "configurableSchedulerTick",

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tempo_replay import CAPTURES, Exchange, Rig, comparable, make_rig, play, read
 
 from harness.emulators.tempo import http_otlp, http_query
+from tests.unit.emulators.tempo.tempo_replay import CAPTURES, Exchange, Rig, comparable, make_rig, play, read
 
 NOT_REPLAYED = {
     "otlp_json_bad": "the decoder's excerpt is compared by its beginning, in a test of its own",

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tempo_replay import CAPTURES
 
 from harness.emulators.runner import ConfigError
 from harness.emulators.tempo import settings
 from harness.emulators.tempo.limits import Limits, NoTenantError, Overrides, RateLimiter, TenantError, tenants
+from tests.unit.emulators.tempo.tempo_replay import CAPTURES
 
 SHIPPED = Path(__file__).parents[4] / "compose/config/tempo/tempo.yaml"
 MINIMAL = "storage: {trace: {backend: local, local: {path: /x}}}\n"
