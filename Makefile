@@ -19,7 +19,7 @@ help: ## Say what can be made
 
 .PHONY: infra-test
 infra-test: $(READY) ## Stand the six services up, test them in layers, report, clean up
-	@$(BIN)/harness test $(ARGS)
+	@$(BIN)/harness test -n $(WORKERS) $(ARGS)
 
 .PHONY: test
 test: $(READY) ## The harness's own tests, with branch coverage

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__
+from harness.config import packaged
 from harness.config import settings as config
 from harness.config.settings import Settings
 from harness.credentials import is_sensitive
-from harness.errors import KeeperError, ReportError, RuntimeUnavailable, UsageError
+from harness.errors import KeeperError, ReportError, UsageError
 from harness.identity import Identity
 from harness.journal import FILE_NAME, RUN_STARTED, SERVICE_FAILED, SERVICE_READY, Journal
 from harness.journal import read as read_journal
@@ -29,7 +30,6 @@ from harness.model import RuntimeName, ServicePlan, StackPlan
 
 if TYPE_CHECKING:
     from harness.config.compose import ComposeFile
-    from harness.plan import Choice
     from harness.runtimes.external import ExternalHandle, ExternalStack
 
 Tell = Callable[[str], None]
@@ -82,8 +82,13 @@ class Run:
 
 
 def load_settings(flags: Mapping[str, Any], root: Path | None = None) -> Settings:
-    """All settings, the seed drawn when none was given. Raises UsageError."""
+    """All settings: the seed drawn when none was given, the harness's own stack where the project has none.
+
+    Raises UsageError.
+    """
     loaded = config.load(flags, os.environ, root or Path.cwd())
+    if loaded.origin("compose") == "default" and not (loaded.root / loaded["compose"][0]).exists():
+        loaded = loaded.with_value("compose", (packaged.stack_file(),), packaged.ORIGIN)
     if loaded["seed"] is None:
         loaded = loaded.with_value("seed", secrets.randbelow(2**31), "drawn")
     return loaded
@@ -110,6 +115,7 @@ def _point_latest(report: Path) -> None:
 def plan_for(settings: Settings) -> tuple[StackPlan, str]:
     """The stack of these settings, and the words that say why this runtime. Raises HarnessError for bad input."""
     from harness import plan
+    from harness.runtimes.choice import choose_runtime, find_binaries
 
     if settings["runtime"] == RuntimeName.EXTERNAL:
         kinds = {name: handle.kind for name, handle in read_target(settings).items()}
@@ -117,17 +123,20 @@ def plan_for(settings: Settings) -> tuple[StackPlan, str]:
     read = _read_compose(settings)
     places = image_places(settings, read.services.values())
     choice = choose_runtime(settings, places)
-    binaries = _find_binaries(settings, plan.bind_kinds(read)) if choice.runtime is RuntimeName.PROCESS else {}
+    binaries = find_binaries(settings, plan.bind_kinds(read)) if choice.runtime is RuntimeName.PROCESS else {}
     made = plan.make_plan(read, choice, binaries, settings["require_fidelity"], settings["ready_timeout"], places)
-    return made, choice.reason
+    own = settings.origin("compose") == packaged.ORIGIN
+    return made, f"{choice.reason}; no compose/stack.yml here, so {packaged.ORIGIN}" if own else choice.reason
 
 
 def _read_compose(settings: Settings) -> ComposeFile:
     from harness.config import compose
+    from harness.config.env_file import beside
     from harness.plan import variables_for_run
 
     files = [path if path.is_absolute() else settings.root / path for path in settings["compose"]]
-    return compose.read(files, variables_for_run(os.environ))
+    given = {**beside(files[0], os.environ), **os.environ} if files else os.environ
+    return compose.read(files, variables_for_run(given))
 
 
 def services_of(settings: Settings) -> dict[str, ServicePlan]:
@@ -189,51 +198,6 @@ def lock_file(settings: Settings) -> Path:
     """Where the digests of a stack's images are locked: beside its first compose file."""
     first: Path = settings["compose"][0]
     return settings.root / first.parent / "images.lock.json"
-
-
-def choose_runtime(settings: Settings, images: Mapping[str, tuple[str, ...]]) -> Choice:
-    """The runtime: the one that was asked for, or what `auto` comes to here.
-
-    An explicit choice never degrades, and neither does `auto` with CI set, unless that is allowed by name.
-    Raises RuntimeUnavailable.
-    """
-    from harness.plan import Choice
-
-    wanted = settings["runtime"]
-    if wanted != "auto":
-        return Choice(RuntimeName(wanted), f"asked for by {settings.origin('runtime')}")
-    obstacle = _no_docker(settings, images)
-    if not obstacle:
-        return Choice(RuntimeName.DOCKER, "auto: the engine answers and has, or can pull, every image")
-    if os.environ.get("CI") and not settings["allow_degrade"]:
-        raise RuntimeUnavailable(
-            f"CI is set, so `auto` does not fall back to processes: {obstacle}",
-            "start an engine, name --runtime process, or give --allow-degrade",
-        )
-    return Choice(RuntimeName.PROCESS, f"auto: {obstacle}")
-
-
-def _no_docker(settings: Settings, images: Mapping[str, tuple[str, ...]]) -> str:
-    """Why containers cannot be had; empty when they can. The libraries are loaded only if there may be an engine."""
-    host = os.environ.get("DOCKER_HOST", "")
-    if not host and not Path("/var/run/docker.sock").exists():
-        return "no docker engine: no DOCKER_HOST and no /var/run/docker.sock"
-    from harness.runtimes.docker.asking import why_not
-
-    return why_not(images, settings["pull"])
-
-
-def _find_binaries(settings: Settings, services: Mapping[str, Any]) -> dict[str, Any]:
-    from harness.services import kind_named
-
-    configured = dict(item.partition("=")[::2] for item in settings["binaries"])
-    for kind in configured:
-        kind_named(kind)
-    return {
-        name: kind_named(service.kind).find_binary(configured.get(service.kind, ""))
-        for name, service in services.items()
-        if service.kind
-    }
 
 
 # -- the stack of a run ---------------------------------------------------------------------------------------------

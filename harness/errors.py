@@ -11,6 +11,7 @@
     +-- NothingRan                5  no test was executed
     +-- FidelityError             6  what was required cannot be had here
     +-- RuntimeUnavailable        7  the runtime that was asked for does not answer
+    |   `-- ImageError            7  an image cannot be had
     +-- ReportError               8  the report cannot be written
     +-- LeftBehind                9  something of ours is still there after the end
     +-- PortError                11  no address to be had
@@ -96,6 +97,10 @@ class RuntimeUnavailable(HarnessError):
     """The runtime that was asked for by name does not answer. An explicit choice never degrades."""
 
     exit_code: ClassVar[int] = 7
+
+
+class ImageError(RuntimeUnavailable):
+    """An image cannot be had. The message says why: absent, denied, rate-limited, offline, or the disk is full."""
 
 
 class ReportError(HarnessError):

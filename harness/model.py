@@ -127,10 +127,30 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class ContainerOptions:
+    """What only a container can be given; a local process goes without. `aliases` are names beside the service's own
+    by which others of the stack reach it."""
+
+    working_dir: str = ""
+    domainname: str = ""
+    init: bool = False
+    shm_size: int = 0
+    stop_signal: str = ""
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    extra_hosts: Mapping[str, str] = field(default_factory=dict)
+    ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    group_add: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ServicePlan:
     """One service as it is to be run, read from the compose file and bound to a kind (None when unknown).
 
-    `image` is what runs, `pinned` what the first compose file names; `stand_in` says that the image holds an emulator.
+    `image` is what runs, `pinned` what the first compose file names; `stand_in` says that the image holds an emulator;
+    `one_shot` that others wait for its end with exit code 0.
     """
 
     name: str
@@ -153,6 +173,8 @@ class ServicePlan:
     limits: Limits = Limits()
     stop_grace: float = 10.0
     hostname: str = ""
+    options: ContainerOptions = ContainerOptions()
+    one_shot: bool = False
     origin: str = ""
 
     @property
@@ -161,6 +183,17 @@ class ServicePlan:
         name, _, _digest = (self.pinned or self.image).partition("@")
         _, colon, tag = name.rpartition(":")
         return tag if colon and "/" not in tag else ""
+
+
+@dataclass(frozen=True)
+class LinkPlan:
+    """One edge of the stack that goes through a fault proxy: from our clients (no `sources`) or from services to
+    `port` (the kind's name for it) of `target`."""
+
+    name: str
+    target: str
+    port: str = ""
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -177,6 +210,7 @@ class StackPlan:
     fidelity: Mapping[str, Fidelity]
     ready_timeout: float = 60.0
     images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    links: tuple[LinkPlan, ...] = ()
 
     @property
     def emulated(self) -> tuple[str, ...]:
@@ -198,7 +232,8 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """What the keeper tells of one service. `cause` says why it is not ready; `ready_after` is in seconds."""
+    """What the keeper tells of one service. `cause` says why it is not ready; `ready_after` is in seconds; `can` are
+    the capabilities (of harness.ports) that its runtime has beyond those of every managed handle."""
 
     name: str
     kind: str | None
@@ -209,6 +244,21 @@ class ServiceStatus:
     ready_after: float = 0.0
     cause: str = ""
     log: Path = Path()
+    can: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How full something of a service is, or how it is, by the service's own account. Zero for no limit."""
+
+    name: str
+    value: float | str
+    limit: float = 0.0
+
+    @property
+    def share(self) -> float:
+        """The part of the limit that is used, 0 to 1; 0 without a limit."""
+        return float(self.value) / self.limit if self.limit and not isinstance(self.value, str) else 0.0
 
 
 class Outcome(StrEnum):

@@ -12,11 +12,14 @@ from dataclasses import dataclass, replace
 from harness.config.compose import ComposeFile
 from harness.credentials import random_secret
 from harness.errors import FidelityError, PlanError
-from harness.model import Endpoint, Fidelity, RuntimeName, ServicePlan, Source, StackPlan
+from harness.model import Endpoint, Fidelity, LinkPlan, RuntimeName, ServicePlan, Source, StackPlan
 from harness.services import SERVICES, kind_named, kind_of_image
-from harness.services.base import Binary
+from harness.services.base import Binary, Kind
 
 REAL = "real"
+NO_KIND = "none"
+"""In `x-harness`: the image is one that we know, and the service is not what it usually is."""
+SHELLS = frozenset({"sh", "bash", "ash", "dumb-init", "tini", "env"})
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,27 @@ def variables_for_run(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def bind_kinds(compose: ComposeFile) -> dict[str, ServicePlan]:
-    """Give each service its kind: the one named by `x-harness`, else the one its image belongs to, else none."""
-    bound = {}
-    for name, service in compose.services.items():
-        kind = kind_named(service.kind) if service.kind else kind_of_image(service.image)
-        bound[name] = replace(service, kind=kind.name if kind else None)
-    return bound
+    """Give each service its kind: the one named by `x-harness`, else the one its image belongs to, else none.
+
+    An image runs as its kind only when its own program is started, and not to come to an end.
+    """
+    return {name: replace(service, kind=_kind_of(service)) for name, service in compose.services.items()}
+
+
+def _kind_of(service: ServicePlan) -> str | None:
+    if service.kind:
+        return None if service.kind == NO_KIND else kind_named(service.kind).name
+    kind = kind_of_image(service.image)
+    return kind.name if kind and not service.one_shot and _starts(kind, service.entrypoint) else None
+
+
+def _starts(kind: Kind, entrypoint: tuple[str, ...]) -> bool:
+    """Whether this entrypoint starts the kind's program; a shell or a script may."""
+    if not entrypoint:
+        return True
+    name = entrypoint[0].rpartition("/")[2]
+    own = {program.rpartition("/")[2] for program in (*kind.programs, *kind.facts.entrypoint)}
+    return name in own | SHELLS or name.endswith(".sh")
 
 
 def waves(services: Mapping[str, ServicePlan]) -> tuple[tuple[str, ...], ...]:
@@ -118,26 +136,69 @@ def _require(required: Iterable[str], services: Mapping[str, ServicePlan], fidel
             )
 
 
-def plan_of_target(target: str, kinds: Mapping[str, str]) -> StackPlan:
-    """The plan of an environment that runs already: services by name with their kinds, nothing to start."""
-    services = {name: ServicePlan(name, "", kind, origin=target) for name, kind in kinds.items()}
+def plan_of_target(
+    target: str, kinds: Mapping[str, str], needs: Mapping[str, Iterable[str]] | None = None
+) -> StackPlan:
+    """The plan of an environment that runs already: services by name with their kinds and what they need; nothing is
+    to be started, so they are in one wave."""
+    known = {name: dict.fromkeys((needs or {}).get(name, ()), "service_started") for name in kinds}
+    services = {
+        name: ServicePlan(name, "", kind, origin=target, depends_on=known[name]) for name, kind in kinds.items()
+    }
     fidelity = {name: Fidelity(Source.LIVE) for name in services}
     return StackPlan(target, services, (tuple(services),), RuntimeName.EXTERNAL, fidelity)
 
 
 def rewrite(value: str, addresses: Mapping[str, Mapping[str, Endpoint]], ports: Mapping[str, Mapping[int, str]]) -> str:
-    """`value` with every `service:port` of the stack replaced by the leased address of that port.
+    """`value` with every `service:port` of the stack replaced by the leased address of that port; also `service port`,
+    as Redis' configuration writes it.
 
     `ports` gives, by service, which port name a container's port number has. What is not a known service at a known
     port stays as it is.
     """
 
     def leased(match: re.Match[str]) -> str:
-        service, number = match.group(1), int(match.group(2))
-        name = ports[service].get(number)
-        return addresses[service][name].address if name in addresses[service] and name else match.group(0)
+        service, between, number = match.group(1), match.group(2), int(match.group(3))
+        found = addresses[service].get(ports[service].get(number, ""))
+        return f"{found.host}{between}{found.port}" if found else match.group(0)
 
     if not ports:
         return value
     names = "|".join(sorted(map(re.escape, ports), key=len, reverse=True))
-    return re.sub(rf"(?<![\w.-])({names}):(\d+)(?!\d)", leased, value)
+    return re.sub(rf"(?<![\w.-])({names})(:| +)(\d+)(?![\d.])", leased, value)
+
+
+def rewrite_service(
+    service: ServicePlan, addresses: Mapping[str, Mapping[str, Endpoint]], ports: Mapping[str, Mapping[int, str]]
+) -> ServicePlan:
+    """The service with the addresses of others replaced wherever a compose file may name them: `environment`,
+    `command`, and the text of inline `configs`."""
+
+    def leased(value: str) -> str:
+        return rewrite(value, addresses, ports)
+
+    return replace(
+        service,
+        command=tuple(map(leased, service.command)),
+        environment={key: leased(value) for key, value in service.environment.items()},
+        mounts=tuple(
+            replace(mount, source=leased(mount.source)) if mount.kind == "content" else mount
+            for mount in service.mounts
+        ),
+    )
+
+
+def only(plan: StackPlan, names: Iterable[str], links: Iterable[LinkPlan] = ()) -> StackPlan:
+    """The plan of these services and whatever they depend on, with links. Raises PlanError for one it does not have."""
+    wanted = list(names)
+    for name in wanted:
+        if name not in plan.services:
+            raise PlanError(f"no service {name!r} in {plan.project}: expected one of {', '.join(plan.services)}")
+        wanted += [needed for needed in plan.services[name].depends_on if needed not in wanted]
+    kept = {name: service for name, service in plan.services.items() if name in wanted}
+    for link in (made := tuple(links)):
+        for name in (link.target, *link.sources):
+            if name not in kept:
+                raise PlanError(f"link {link.name}: no service {name!r} is started: expected one of {', '.join(kept)}")
+    fidelity = {name: plan.fidelity[name] for name in kept}
+    return replace(plan, services=kept, waves=waves(kept), fidelity=fidelity, links=made)

@@ -84,6 +84,98 @@ class Pausable(Protocol):
 
 
 @runtime_checkable
+class Restartable(Protocol):
+    """Can be stopped and started again in one go."""
+
+    def restart(self) -> None:
+        """`stop`, `start`, ready again."""
+        ...
+
+
+@runtime_checkable
+class Isolatable(Protocol):
+    """Can be taken off the stack's network: nobody reaches it, it reaches nobody, and it goes on running."""
+
+    def isolate(self) -> None:
+        """Disconnect. Returns when done."""
+        ...
+
+    def rejoin(self) -> None:
+        """Undo `isolate`, on the same addresses. Harmless when not isolated."""
+        ...
+
+
+@runtime_checkable
+class Reconfigurable(Protocol):
+    """Can be started again with a word too many on its command line."""
+
+    def misconfigure(self, word: str) -> None:
+        """Stop it, and start it with `word` appended: what a bad change of configuration does. Does not wait."""
+        ...
+
+    def reconfigure(self) -> None:
+        """Undo `misconfigure`: start it as it was. Does not wait. Harmless when not misconfigured."""
+        ...
+
+
+@runtime_checkable
+class DiskLimitable(Protocol):
+    """Can be kept from writing: the kernel refuses to let its files grow."""
+
+    def fill_disk(self) -> None:
+        """From now on every write that would enlarge a file fails."""
+        ...
+
+    def free_disk(self) -> None:
+        """Undo `fill_disk`. Harmless when not filled."""
+        ...
+
+
+@runtime_checkable
+class Lossy(Protocol):
+    """Can have packets dropped by the kernel, in its own network namespace."""
+
+    def lose_packets(self, percent: float) -> None:
+        """Drop so many of the packets that it sends."""
+        ...
+
+    def keep_packets(self) -> None:
+        """Undo `lose_packets`."""
+        ...
+
+
+@runtime_checkable
+class Linkable(Protocol):
+    """A link: one edge of the stack that goes through a fault proxy. Toxics as Toxiproxy names them."""
+
+    @property
+    def name(self) -> str:
+        """The link's name."""
+        ...
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where clients of this edge connect."""
+        ...
+
+    def poison(self, toxic: str, stream: str, attributes: Mapping[str, int]) -> str:
+        """Add a toxic to `upstream` or `downstream` (towards the client); returns its name."""
+        ...
+
+    def cut(self) -> None:
+        """Refuse new connections and close the living ones."""
+        ...
+
+    def mend(self) -> None:
+        """Remove every toxic and let connections through again. Harmless when whole."""
+        ...
+
+    def flaws(self) -> tuple[str, ...]:
+        """The names of its toxics, and `down` when it is cut: empty when it is whole."""
+        ...
+
+
+@runtime_checkable
 class Loggable(Protocol):
     """Keeps what the service printed, in one file that only grows during a run."""
 
@@ -102,6 +194,10 @@ class ManagedHandle(Handle, Killable, Stoppable, Pausable, Loggable, Protocol):
         ...
 
 
+COMPLETED = "exited with code 0"
+"""What an instance's `exit_report` is when it did what it had to and ended."""
+
+
 class Instance(Protocol):
     """One started service inside its runtime: what the keeper holds. Not a client's view."""
 
@@ -111,7 +207,7 @@ class Instance(Protocol):
         ...
 
     def exit_report(self) -> str:
-        """How it ended (exit code or signal, out of memory) in words; empty while it lives."""
+        """How it ended (exit code or signal, out of memory) in words, `COMPLETED` for success; empty while it lives."""
         ...
 
     def launch(self) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from harness.credentials import Secret
 from harness.errors import HarnessError, NotReady, ServiceError, UsageError
 from harness.model import Endpoint, Fidelity, Port, RuntimeName, ServicePlan, ServiceStatus, Source, StackPlan, State
-from harness.ports import Instance, Runtime
+from harness.ports import COMPLETED, Instance, Runtime
 from harness.probes.poll import Deadline, NotYet, poll
 from harness.services import kind_named
 
@@ -64,7 +64,7 @@ class Service:
         """What is told to clients."""
         revealed = {name: secret.reveal() for name, secret in self.credentials.items()}
         state = self.state
-        if state is State.READY and not self.instance.alive:
+        if state is State.READY and not self.instance.alive and not self.completed:
             state, self.cause = State.FAILED, self.instance.exit_report()
         return ServiceStatus(
             self.name,
@@ -78,8 +78,16 @@ class Service:
             self.log,
         )
 
+    @property
+    def completed(self) -> bool:
+        """Whether it ran to its end with exit code 0, and was no server: of no kind, without a health check."""
+        return not self.kind and self.instance.healthy() is None and self.instance.exit_report() == COMPLETED
+
     def wait(self, deadline: Deadline) -> None:
-        """Until it works. Raises ServiceExited at once when it died, NotReady at the deadline."""
+        """Until it works, or for one that is to run to its end, until it has ended with exit code 0.
+
+        Raises ServiceExited at once when it died, NotReady at the deadline.
+        """
         version = poll(self._ask, deadline, self.name, self._died)
         if version.endswith("+emu"):  # an emulator inside a container is an emulator, whatever the compose file says
             self.fidelity = replace(self.fidelity, source=Source.EMULATOR)
@@ -91,12 +99,17 @@ class Service:
     def _ask(self) -> str:
         if self.kind:
             return kind_named(self.kind).ready(self)
-        if self.instance.healthy() is False:
+        if self.plan.one_shot:
+            if self.instance.exit_report() != COMPLETED:
+                raise NotYet("it has not come to its end yet")
+        elif self.instance.healthy() is False:
             raise NotYet("its health check does not pass yet")
         return ""
 
     def _died(self) -> str:
         ending = self.instance.exit_report()
+        if ending == COMPLETED and (self.plan.one_shot or self.completed):
+            return ""
         return f"{ending}; last lines of {self.log}:\n{tail(self.log)}" if ending else ""
 
     def kill(self) -> None:

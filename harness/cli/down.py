@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 
 from harness import app
 from harness.cli.verb import Verb, add_options, flags_of
@@ -11,9 +10,6 @@ from harness.errors import LeftBehind
 from harness.keeper.client import KeeperClient
 from harness.keeper.rundir import RunDir
 from harness.report.console import make_console
-
-GONE_WITHIN = 10.0
-"""Seconds until the keeper must be gone after it has closed its stack."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,18 +31,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _end(found: RunDir) -> str:
     """What is left of a run, in words; empty when it is gone."""
-    left = KeeperClient(found).close_stack() + _still_there(found)
+    left = KeeperClient(found).close_stack()
     if left:
         return f"run {found.run}: still there: {', '.join(left)}"
     make_console().print(f"run {found.run} is down; nothing left behind", markup=False)
     return ""
-
-
-def _still_there(found: RunDir) -> list[str]:
-    deadline = time.monotonic() + GONE_WITHIN
-    while found.path.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return [str(found.path)] if found.path.exists() else []
 
 
 VERB = Verb(configure, run)

@@ -26,8 +26,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print, each line after its service's name."""
-    client = KeeperClient(app.pick_running(app.load_settings(flags_of(arguments)), arguments.run))
-    handles = _chosen(client.stack(), arguments.service)
+    with KeeperClient(app.pick_running(app.load_settings(flags_of(arguments)), arguments.run)) as client:
+        handles = _chosen(client.stack(), arguments.service)
     at = {handle.log: _print(handle, 0, arguments.tail) for handle in handles}
     while arguments.follow:
         time.sleep(0.2)

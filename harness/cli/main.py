@@ -17,6 +17,7 @@ VERBS = (
     ("up", "Start the stack and leave it up."),
     ("down", "End a running stack and verify that nothing is left behind."),
     ("status", "Show running stacks: state, version, addresses."),
+    ("health", "Ask every service whether it does its work, how full it is, and whose fault it is if not."),
     ("logs", "Show what services printed."),
     ("images", "List, pull, save and load the images of a stack."),
     ("doctor", "Say what is here, what would run, and what is missing. Starts nothing."),

@@ -8,7 +8,8 @@ import json
 from harness import app
 from harness.cli.stack_table import as_data, print_stack
 from harness.cli.verb import Verb, add_options, flags_of
-from harness.keeper.client import KeeperClient
+from harness.keeper.client import KeeperClient, RemoteStack
+from harness.keeper.rundir import RunDir
 from harness.report.console import make_console
 
 
@@ -24,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Show every running stack."""
     settings, console = app.load_settings(flags_of(arguments)), make_console()
     found = [app.pick_running(settings, arguments.run)] if arguments.run else app.running(settings)
-    stacks = {item.run: KeeperClient(item).stack() for item in found}
+    stacks = {item.run: _look(item) for item in found}
     if arguments.json:
         data = [{"run": name, "services": as_data(stack.values(), arguments.secrets)} for name, stack in stacks.items()]
         print(json.dumps(data, indent=2, default=str))
@@ -35,6 +36,11 @@ def run(arguments: argparse.Namespace) -> int:
     if not stacks:
         console.print("no stack is up; start one with `harness up`", markup=False)
     return 0
+
+
+def _look(run: RunDir) -> RemoteStack:
+    with KeeperClient(run) as client:
+        return client.stack()
 
 
 VERB = Verb(configure, run)

@@ -17,6 +17,7 @@ from harness import app, journal
 from harness.app import Run
 from harness.cli.progress import show_progress
 from harness.cli.verb import Verb, add_options, flags_of
+from harness.config import packaged
 from harness.config.options import OPTIONS
 from harness.errors import EXIT_INTERRUPTED, HarnessError, UsageError
 from harness.identity import Identity
@@ -33,6 +34,8 @@ from harness.report.verdict import judge
 from harness.runtimes.child import die_with_parent
 
 ROOT = Path("tests/infrastructure")
+PYTEST_FILES = ("pyproject.toml", "pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg")
+ALL = "all"
 NOT_RUN = (0, 1, 5)
 """Exit codes of a pytest session that are no problem of the session itself: passed, failed, nothing collected."""
 
@@ -40,12 +43,18 @@ NOT_RUN = (0, 1, 5)
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the run; everything unknown after `--` goes to pytest."""
     parser.add_argument("targets", nargs="*", help="test files or ids; all layers when none is given")
+    parser.add_argument(
+        "--packaged",
+        choices=("smoke", ALL),
+        default="",
+        help="the harness's own tests: those safe on a live system, or all",
+    )
     parser.add_argument("-n", dest="workers", default="0", metavar="N", help="xdist workers (0: none)")
     parser.add_argument("--pytest", action="append", default=[], metavar="ARG", help="one more argument for pytest")
     add_options(
         parser,
         ("compose", "runtime", "require_fidelity", "binaries", "reports", "keep", "ready_timeout", "seed",
-         "gate", "layers", "state", "allow_degrade", "pull", "mirror", "images", "target"),
+         "gate", "layers", "state", "allow_degrade", "slow", "pull", "mirror", "images", "target"),
     )  # fmt: skip
 
 
@@ -53,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Start, test, report, clean up."""
     console = make_console()
     current = app.new_run(app.load_settings(flags_of(arguments)))
-    sessions = _sessions(arguments.targets, current)
+    sessions = _sessions(arguments.targets, arguments.packaged, current)
     plan, reason = app.plan_for(current.settings)
     current = replace(current, settings=current.settings.with_value("runtime", str(plan.runtime), "chosen"))
     console.print(fidelity_line(plan.emulated, len(plan.services), plan.runtime, reason), markup=False, soft_wrap=True)
@@ -73,19 +82,28 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _sessions(targets: list[str], current: Run) -> list[tuple[str, list[str]]]:
-    """The pytest sessions of this run: a name and what to collect for each."""
+def _sessions(targets: list[str], brought: str, current: Run) -> list[tuple[str, list[str]]]:
+    """The pytest sessions of this run: a name, and arguments that say what to collect, for each."""
     if targets:
         return [("chosen", targets)]
-    wanted = [layer_named(name) for name in current.settings["layers"]] or LAYERS
-    root = current.settings.root / ROOT
-    found = [
-        (layer.name, [str(ROOT / folder) for folder in layer.folders if (root / folder).is_dir()]) for layer in wanted
-    ]
-    found = [(name, folders) for name, folders in found if folders]
-    if not found:
+    named = current.settings["layers"]
+    wanted = [layer_named(name) for name in named] or LAYERS
+    folder = packaged.infrastructure_tests() if brought else ROOT
+    root = current.settings.root / folder
+    extra = _brought(brought) if brought else []
+    found = [(layer.name, [str(folder / part) for part in layer.folders if (root / part).is_dir()]) for layer in wanted]
+    sessions = [(name, [*extra, *folders]) for name, folders in found if folders]
+    if not sessions and not named and any((current.settings.root / name).is_file() for name in PYTEST_FILES):
+        return [("tests", [])]  # a project with tests of its own, wherever its pytest settings say they are
+    if not sessions:
         raise UsageError(f"{root}: no layer to run", "name test files, or make one of the layers' folders")
-    return found
+    return sessions
+
+
+def _brought(which: str) -> list[str]:
+    """Arguments for the tests that the harness brings along: pytest settings and a root of their own."""
+    marker = [] if which == ALL else ["-m", which]
+    return ["-c", str(packaged.pytest_settings()), "--rootdir", str(packaged.pytest_settings().parent), *marker]
 
 
 def _start_and_test(
@@ -112,7 +130,8 @@ def _start(current: Run, plan: StackPlan, reason: str, progress: Progress, conso
     if plan.runtime is RuntimeName.EXTERNAL:
         app.open_external(current)
     else:
-        app.start_stack(current, app.connect(current), plan, reason, progress, _teller(console))
+        with app.connect(current) as client:
+            app.start_stack(current, client, plan, reason, progress, _teller(console))
 
 
 def _teller(console: Console) -> Callable[[str], None]:
@@ -215,5 +234,6 @@ VERB = Verb(
     "  harness test                                  every layer\n"
     "  harness test --layers services -n 2           one layer, two workers\n"
     "  harness test tests/infrastructure/services/test_redis.py --keep on-failure\n"
-    "  harness test --require-fidelity real          refuse emulators",
+    "  harness test --require-fidelity real          refuse emulators\n"
+    "  harness test --packaged smoke --runtime external --target live.toml",
 )

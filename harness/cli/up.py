@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from typing import NoReturn
 
 from harness import app
+from harness.app import Run
 from harness.cli.progress import show_progress
 from harness.cli.stack_table import print_stack
 from harness.cli.verb import Verb, add_options, flags_of
-from harness.errors import ServiceError
+from harness.errors import LeftBehind, ServiceError
 from harness.keeper.client import RemoteStack
 from harness.report.console import make_console
 from harness.report.terminal import fidelity_line
@@ -43,20 +45,23 @@ def run(arguments: argparse.Namespace) -> int:
     console.print(fidelity_line(plan.emulated, len(plan.services), plan.runtime, reason), markup=False, soft_wrap=True)
     current.prepare()
     app.ensure_keeper(current, owner=None)
-    client = app.connect(current)
-    with show_progress(console, plan) as progress:
-        stack = app.start_stack(current, client, plan, reason, progress, console.print)
+    try:
+        with app.connect(current) as client, show_progress(console, plan) as progress:
+            stack = app.start_stack(current, client, plan, reason, progress, console.print)
+    except BaseException:  # Ctrl-C too: a keeper without an owner would live on
+        app.connect(current).close_stack()
+        raise
     print_stack(console, stack.values(), secrets=False)
     if stack.failed():
-        return _failed(stack, arguments.keep_failed)
+        _failed(current, stack, arguments.keep_failed)
     console.print(f"up as run {current.id}; end it with `harness down`", markup=False)
     return 0
 
 
-def _failed(stack: RemoteStack, keep: bool) -> int:
+def _failed(current: Run, stack: RemoteStack, keep: bool) -> NoReturn:
     first = next((handle for handle in stack.failed() if handle.state == "failed"), stack.failed()[0])
-    if not keep:
-        stack.client.close_stack()
+    if not keep and (left := app.connect(current).close_stack()):
+        raise LeftBehind(f"run {current.id}: still there: {', '.join(left)}", "remove it by hand")
     raise ServiceError(
         f"{first.name} did not become ready: {first.cause}",
         "the stack was kept" if keep else "the stack was ended; --keep-failed leaves it up",

@@ -1,118 +1,81 @@
 """The subset of the Compose specification that the harness reads, as pydantic models of one service entry.
 
 Every key is either given a meaning, or listed in `WITHOUT_EFFECT` with the reason why nothing is done about it;
-any other key is an error, never silently dropped.
+any other key is an error, never silently dropped; for those in `REFUSED` the error says why.
 """
 
 from __future__ import annotations
 
-import re
-import shlex
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from harness.config.compose_values import arguments as arguments
+from harness.config.compose_values import conditions as conditions
+from harness.config.compose_values import duration as duration
+from harness.config.compose_values import health_test as health_test
+from harness.config.compose_values import hosts, links, ulimits
+from harness.config.compose_values import pairs as pairs
+from harness.config.compose_values import size as size
+from harness.config.compose_values import texts as texts
+
 WITHOUT_EFFECT = {
-    "container_name": "the harness names containers by run, so that two runs do not collide",
+    "container_name": "the harness names containers by run; on the stack's network the name still reaches the service",
     "restart": "the harness decides what restarts, or failures would heal behind its back",
     "labels": "the harness's own labels are what its clean-up needs",
     "logging": "logs go to the run's report",
     "expose": "every port is reachable on the stack's network",
-    "networks": "one network per stack",
-    "profiles": "all services of a file belong to its stack",
+    "networks": "one network per stack, on a subnet of its own; aliases are kept, fixed addresses are not",
     "platform": "the engine's own",
     "pull_policy": "the harness's own setting",
     "build": "images are built beforehand",
+    "develop": "nothing is watched",
+    "scale": "one of each service",
     "stdin_open": "nobody types",
     "tty": "nobody types",
     "attach": "logs go to the run's report",
     "annotations": "not used",
-    "secrets": "mounted by docker compose itself",
+    "cpu_shares": "a weight among containers, not a limit",
+    "mem_reservation": "a wish, not a limit",
+    "oom_score_adj": "whom the kernel kills first is the host's own",
+    "deprecated": "a note for people",
 }
 
-_UNITS = {"": 1, "b": 1, "k": 1024, "kb": 1024, "m": 1024**2, "mb": 1024**2, "g": 1024**3, "gb": 1024**3}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h)")
-_FACTORS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def duration(value: Any) -> float:
-    """`1m30s`, `500ms`, or a number of seconds, in seconds."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    text = str(value)
-    parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"expected a duration such as 10s or 1m30s, found {text!r}")
-    return sum(float(number) * _FACTORS[unit] for number, unit in parts)
-
-
-def size(value: Any) -> int:
-    """`64m`, `1gb`, or a number of bytes, in bytes."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)", str(value).strip())
-    if not match or match.group(2).lower() not in _UNITS:
-        raise ValueError(f"expected a size such as 64m or 1gb, found {value!r}")
-    return int(float(match.group(1)) * _UNITS[match.group(2).lower()])
-
-
-def arguments(value: Any) -> tuple[str, ...]:
-    """A command as a list, or as one string in shell quoting."""
-    if value is None:
-        return ()
-    if isinstance(value, str):
-        return tuple(shlex.split(value))
-    if isinstance(value, list):
-        return tuple(str(item) for item in value)
-    raise ValueError(f"expected a list or a string, found {type(value).__name__}")
-
-
-def pairs(value: Any) -> dict[str, str | None]:
-    """`{A: b}` or `[A=b, C]`; None for a name without a value."""
-    if isinstance(value, list):
-        split = [str(item).partition("=") for item in value]
-        return {name: text if equals else None for name, equals, text in split}
-    if isinstance(value, dict):
-        return {str(name): _scalar(name, item) for name, item in value.items()}
-    raise ValueError(f"expected a mapping or a list of NAME=value, found {type(value).__name__}")
-
-
-def _scalar(name: Any, value: Any) -> str | None:
-    if isinstance(value, (dict, list)):
-        # pydantic turns a ValueError into its own error, and lets a TypeError through
-        raise ValueError(f"{name}: expected a single value, found {type(value).__name__}")  # noqa: TRY004
-    if isinstance(value, bool):
-        raise ValueError(f"{name}: expected a string, found a bare {str(value).lower()}; put it in quotes")  # noqa: TRY004
-    return None if value is None else str(value)
-
-
-def conditions(value: Any) -> dict[str, str]:
-    """`depends_on` in both forms: service name to condition."""
-    if isinstance(value, list):
-        return {str(name): "service_started" for name in value}
-    if isinstance(value, dict):
-        return {str(name): _condition(str(name), entry) for name, entry in value.items()}
-    raise ValueError(f"expected a list or a mapping of services, found {type(value).__name__}")
-
-
-def _condition(name: str, entry: Any) -> str:
-    if not isinstance(entry, dict) or set(entry) - {"condition", "restart"}:
-        raise ValueError(f"{name}: expected a mapping with `condition`, found {entry!r}")
-    return str(entry.get("condition", "service_started"))
-
-
-def health_test(value: Any) -> tuple[str, ...]:
-    """`[CMD, ...]`, `[CMD-SHELL, text]`, `[NONE]`, or a string for the shell."""
-    if isinstance(value, str):
-        return ("CMD-SHELL", value)
-    if isinstance(value, list) and value and value[0] in {"CMD", "CMD-SHELL", "NONE"}:
-        return tuple(str(item) for item in value)
-    raise ValueError("expected a string, or a list that begins with CMD, CMD-SHELL or NONE")
-
+REFUSED = {
+    "network_mode": "a stack has a network of its own, and ports on 127.0.0.1 only",
+    "privileged": "no container of a test gets all rights of the host; name what it needs under `cap_add`",
+    "pid": "the processes of the host are none of a test's business",
+    "ipc": "the memory of the host is none of a test's business",
+    "devices": "the devices of the host are not handed out",
+    "gpus": "the devices of the host are not handed out",
+    "runtime": "containers run under the engine's own runtime",
+    "volumes_from": "name the volumes under `volumes`",
+    "external_links": "what is not in the file is not reachable; use `extra_hosts`",
+    "provider": "only images are run",
+}
+"""Keys that are common and refused on purpose: why, and where there is one, the way around."""
 
 Seconds = Annotated[float, BeforeValidator(duration)]
 Bytes = Annotated[int, BeforeValidator(size)]
 Arguments = Annotated[tuple[str, ...], BeforeValidator(arguments)]
+Hosts = Annotated[dict[str, str], BeforeValidator(hosts)]
+Links = Annotated[dict[str, str], BeforeValidator(links)]
+Ulimits = Annotated[dict[str, tuple[int, int]], BeforeValidator(ulimits)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(texts)]
 Pairs = Annotated[dict[str, str | None], BeforeValidator(pairs)]
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
+
+
+def _never(value: Any) -> Any:
+    if str(value).lower() in {"true", "1", "yes", "on"}:
+        raise ValueError(REFUSED["privileged"])
+    return value
+
+
+def _here(value: Any) -> Any:
+    if value:
+        raise ValueError("it is kept outside of this file; give it a `file` or `content` in an overlay")
+    return value
 
 
 class Strict(BaseModel):
@@ -141,7 +104,7 @@ class EnvFile(Strict):
 
 
 class ConfigMount(Strict):
-    """An entry of a service's `configs`."""
+    """An entry of a service's `configs` or `secrets`."""
 
     source: str
     target: str = ""
@@ -150,14 +113,38 @@ class ConfigMount(Strict):
     mode: int | str = 0o444
 
 
-class VolumeMount(BaseModel):
-    """The long form of a volume; options beyond these are left to docker compose."""
+class BindOptions(BaseModel):
+    """`bind` of a long volume; how mounts propagate and are labelled is the engine's default."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+    create_host_path: bool = False
+
+
+class TmpfsOptions(Strict):
+    """`tmpfs` of a long volume."""
+
+    size: Bytes = 0
+    mode: int | str = ""
+
+
+class VolumeOptions(Strict):
+    """`volume` of a long volume."""
+
+    nocopy: bool = False
+    labels: Any = None
+
+
+class VolumeMount(Strict):
+    """The long form of a volume."""
+
     type: Literal["bind", "volume", "tmpfs"]
     target: str
     source: str = ""
     read_only: bool = False
+    bind: BindOptions = BindOptions()
+    tmpfs: TmpfsOptions = TmpfsOptions()
+    volume: VolumeOptions = VolumeOptions()
+    consistency: str = ""
 
 
 class PublishedPort(BaseModel):
@@ -212,34 +199,43 @@ class Service(Strict):
     tmpfs: str | list[str] = Field(default_factory=list)
     healthcheck: HealthCheck | None = None
     depends_on: Annotated[dict[str, Condition], BeforeValidator(conditions)] = Field(default_factory=dict)
+    links: Links = Field(default_factory=dict)
+    profiles: list[str] = Field(default_factory=list)
+    secrets: list[str | ConfigMount] = Field(default_factory=list)
     user: Annotated[str, BeforeValidator(str)] = ""
+    group_add: Texts = ()
     working_dir: str = ""
     hostname: str = ""
+    domainname: str = ""
     init: bool = False
     read_only: bool = False
-    privileged: Literal[False] = False
+    privileged: Annotated[Literal[False], BeforeValidator(_never)] = False
     cap_add: list[str] = Field(default_factory=list)
     cap_drop: list[str] = Field(default_factory=list)
     security_opt: list[str] = Field(default_factory=list)
     stop_grace_period: Seconds = 10.0
-    stop_signal: str = "SIGTERM"
+    stop_signal: str = ""
     mem_limit: Bytes = 0
     cpus: float = 0.0
     pids_limit: int = 0
-    ulimits: dict[str, int | dict[str, int]] = Field(default_factory=dict)
+    ulimits: Ulimits = Field(default_factory=dict)
     shm_size: Bytes = 0
     sysctls: Pairs = Field(default_factory=dict)
-    extra_hosts: Pairs = Field(default_factory=dict)
+    extra_hosts: Hosts = Field(default_factory=dict)
+    dns: Texts = ()
+    dns_search: Texts = ()
     deploy: Deploy = Deploy()
     x_harness: HarnessExtension = Field(default=HarnessExtension(), alias="x-harness")
 
 
 class Config(Strict):
-    """An entry under the top-level `configs`."""
+    """An entry under the top-level `configs` or `secrets`."""
 
     file: str = ""
     content: str = ""
+    environment: str = ""
     name: str = ""
+    external: Annotated[Literal[False], BeforeValidator(_here)] = False
 
 
-TOP_LEVEL = frozenset({"name", "version", "services", "volumes", "networks", "configs", "secrets"})
+TOP_LEVEL = frozenset({"name", "version", "services", "volumes", "networks", "configs", "secrets", "include"})

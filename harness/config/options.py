@@ -154,6 +154,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("ready_timeout", seconds, 60.0, "How long all services together may take to be ready.", "TIME"),
     Option("seed", whole, None, "Seed of everything random in the run; drawn and printed when not given.", "N"),
     Option("gate", boolean, True, "Report tests of later layers as blocked when a service they use is red."),
+    Option("slow", boolean, False, "Run the tests marked slow too, whose real floor exceeds 10 s (nightly)."),
     Option("layers", words, (), "Only these layers, by name (services, integration, ...).", "NAME"),
     Option("state", path, None, "Directory for sockets and data of running stacks.", "DIR"),
     Option("attach", str, "", "Use the running stack of this run id (see `harness status`).", "RUN"),

@@ -233,6 +233,11 @@ class RemoteStack(Mapping[str, RemoteHandle]):
         """Where the services run: `docker` or `process`."""
         return self._about["runtime"]
 
+    @cached_property
+    def plan(self) -> StackPlan:
+        """What was started: images, environment, who depends on whom."""
+        return wire.plan_from_wire(self.client.call("plan"))
+
     @property
     def run(self) -> str:
         """The run's id: what labels carry, and what `harness down --run` takes."""

@@ -122,6 +122,12 @@ class OwnedStack:
             raise UsageError("no stack is up")
         return {"runtime": self._stack.plan.runtime, "callback_host": self._stack.runtime.callback_host}
 
+    def plan(self) -> Any:
+        """The plan that was started."""
+        if self._stack is None:
+            raise UsageError("no stack is up")
+        return wire.plan_to_wire(self._stack.plan)
+
     def operate(self, verb: str, service: str, request: dict[str, Any]) -> Any:
         """`kill`, `stop`, `start`, `restart`, `pause`, `resume` one service. Returns its status."""
         if self._stack is None:

@@ -83,6 +83,8 @@ class Connection(socketserver.StreamRequestHandler):
                 return owned.statuses()
             case "about":
                 return owned.about()
+            case "plan":
+                return owned.plan()
             case "keep":
                 self.server.loop.release()
                 return True

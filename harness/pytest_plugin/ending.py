@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -24,15 +25,19 @@ class Ending:
         self._session = session
         self._lines: list[str] = []
         self._terminal: Any = None
+        self._capture: Any = None
         session.announce = self._announce
         session.progress = self._progress
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Find the terminal, for progress while services start."""
+        """Find the terminal, for progress while services start: inside a test's set-up, where output is captured."""
         self._terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+        self._capture = session.config.pluginmanager.get_plugin("capturemanager")
 
     def _say(self, text: str) -> None:
-        if self._terminal is not None:
+        if self._terminal is None:
+            return
+        with self._capture.global_and_fixture_disabled() if self._capture else nullcontext():
             self._terminal.ensure_newline()
             self._terminal.write_line(text)
 

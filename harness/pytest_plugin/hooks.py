@@ -21,6 +21,7 @@ from harness.pytest_plugin.recorder import Recorder, Windows
 from harness.pytest_plugin.session import KEY, HarnessSession, flags_of
 
 WORKER_KEY = "infra_harness"
+SLOW = "not verified: slow, left to the nightly run (--slow)"
 
 
 def enable(config: pytest.Config) -> None:
@@ -35,7 +36,7 @@ def enable(config: pytest.Config) -> None:
     config.stash[KEY] = session
     manager = config.pluginmanager
     manager.register(fixtures.make_module(), "infra-harness-fixtures")
-    manager.register(Order(), "infra-harness-order")
+    manager.register(Order(session), "infra-harness-order")
     manager.register(Gate(session), "infra-harness-gate")
     manager.register(Windows(session), "infra-harness-windows")
     if not hasattr(config, "workerinput"):
@@ -46,7 +47,9 @@ def enable(config: pytest.Config) -> None:
 
 
 def _make_session(config: pytest.Config) -> HarnessSession:
-    settings = app.load_settings(flags_of(config), config.rootpath)
+    # `harness test` starts pytest in the project, whose root is not pytest's when the tests are those we bring along.
+    ours = "HARNESS_RUN_DIR" in os.environ
+    settings = app.load_settings(flags_of(config), config.invocation_params.dir if ours else config.rootpath)
     given: dict[str, Any] | None = getattr(config, "workerinput", {}).get(WORKER_KEY)
     if given:
         settings = settings.with_value("seed", given["seed"], "controller")
@@ -88,10 +91,17 @@ class ToWorkers:
 class Order:
     """Layer after layer, as far as one pytest session can."""
 
+    def __init__(self, session: HarnessSession) -> None:
+        self._session = session
+
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Sort by layer."""
+        """Sort by layer; leave slow tests to the nightly run, and say so in the report."""
         items[:] = in_order(items)
+        if not self._session.settings["slow"]:
+            for item in items:
+                if item.get_closest_marker("slow") and is_ours(item):
+                    item.add_marker(pytest.mark.skip(reason=SLOW))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:

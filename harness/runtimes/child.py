@@ -17,6 +17,7 @@ from harness.ports import Spawner
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+SIG_IGN = 1
 GONE_WITHIN = 5.0
 """Seconds a killed process may take to disappear; more means it hangs in the kernel."""
 
@@ -32,6 +33,8 @@ def die_with_parent() -> Callable[[], None]:
 
     def in_child() -> None:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        # A write beyond the limit of file sizes then fails, as on a full disk, instead of ending the process.
+        libc.signal(signal.SIGXFSZ, ctypes.c_void_p(SIG_IGN))
         if os.getppid() != owner:  # the parent died between fork and prctl
             os._exit(1)
 

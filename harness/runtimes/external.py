@@ -7,6 +7,7 @@ Its handles have no lifecycle: kill, stop and pause are absent from the type, no
     endpoints.redis = "rediss://cache.internal:6380"
     credentials.password_file = "/run/secrets/redis"  # or password_env = "NAME", or password_command = ["pass", "x"]
     tls.ca = "/etc/ssl/internal-ca.pem"               # verification is always on; this adds a private authority
+    needs = ["consul"]                                # other services of the file that it cannot do without
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from harness.services.base import Kind
 
 COMMAND_TIMEOUT = 10.0
 """Seconds that a command which prints a secret may take."""
-KEYS = frozenset({"kind", "endpoints", "credentials", "tls"})
+KEYS = frozenset({"kind", "endpoints", "credentials", "tls", "needs"})
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class ExternalHandle:
     fidelity: Fidelity = field(default_factory=lambda: Fidelity(Source.LIVE))
     cause: str = ""
     ready_after: float = 0.0
+    needs: tuple[str, ...] = ()
 
     def endpoint(self, name: str = "") -> Endpoint:
         """One address; the kind's first when no name is given. Raises UsageError naming those that are given."""
@@ -97,15 +99,15 @@ def read(file: Path, environment: Mapping[str, str] | None = None) -> ExternalSt
     services = data.get("services") or {}
     if not isinstance(services, dict) or not services:
         raise UsageError(f"target {file}: expected at least one [services.<name>]")
-    reader = _Reader(file, environment if environment is not None else os.environ)
+    reader = _Reader(file, environment if environment is not None else os.environ, frozenset(services))
     return ExternalStack({name: reader.handle(name, entry) for name, entry in services.items()})
 
 
 class _Reader:
     """Reads entries; holds the file's name for messages."""
 
-    def __init__(self, file: Path, environment: Mapping[str, str]) -> None:
-        self._file, self._environment = file, environment
+    def __init__(self, file: Path, environment: Mapping[str, str], services: frozenset[str]) -> None:
+        self._file, self._environment, self._services = file, environment, services
 
     def fail(self, service: str, message: str) -> UsageError:
         return UsageError(f"target {self._file}: services.{service}: {message}", "see docs/external.md")
@@ -121,7 +123,14 @@ class _Reader:
         if not endpoints:
             raise self.fail(name, f'expected endpoints, such as endpoints.{kind.ports[0].name} = "..."')
         found = {key: self.endpoint(name, kind, key, text, authority) for key, text in endpoints.items()}
-        return ExternalHandle(name, kind.name, found, self.credentials(name, entry.get("credentials") or {}))
+        credentials = self.credentials(name, entry.get("credentials") or {})
+        return ExternalHandle(name, kind.name, found, credentials, needs=self.needs(name, entry.get("needs", [])))
+
+    def needs(self, service: str, wanted: Any) -> tuple[str, ...]:
+        others = self._services - {service}
+        if not isinstance(wanted, list) or not others.issuperset(map(str, wanted)):
+            raise self.fail(service, f"needs = {wanted!r}: expected a list of {', '.join(sorted(others)) or '(none)'}")
+        return tuple(map(str, wanted))
 
     def kind(self, service: str, wanted: str) -> Kind:
         for kind in SERVICES:

@@ -5,26 +5,59 @@ Needs no Docker, no root and no network. What a container would get as mounts is
 
 from __future__ import annotations
 
+import resource
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
+from importlib import util
 from pathlib import Path
 
 from harness.errors import PlanError, ServiceError
-from harness.model import Endpoint, Fidelity, Mount, ServicePlan, Source, StackPlan
-from harness.plan import rewrite
+from harness.model import Endpoint, Fidelity, Mount, Port, ServicePlan, Source, StackPlan
+from harness.plan import rewrite_service
 from harness.ports import Spawner
 from harness.runtimes.child import Child
 from harness.services import kind_named
-from harness.services.base import Binary, Place, environment_for
+from harness.services.base import Binary, Kind, Place, environment_for
 
 
 class ProcessInstance(Child):
-    """A child process as the stack sees it."""
+    """A child process as the stack sees it. It is `Reconfigurable` and `DiskLimitable` beside."""
+
+    _whole: tuple[str, ...] = ()
+    """Its command line while it runs with a broken one."""
 
     def healthy(self) -> bool | None:
         """None: a compose health check runs inside an image, which is not here."""
         return None
+
+    def misconfigure(self, word: str) -> None:
+        """Stop it, and launch it with a word too many."""
+        with self._lock:
+            self.kill()
+            self._whole = self._whole or self.command
+            self.command = (*self._whole, word)
+            self.launch()
+
+    def reconfigure(self) -> None:
+        """Launch it as it was."""
+        with self._lock:
+            if self._whole:
+                self.kill()
+                self.command, self._whole = self._whole, ()
+                self.launch()
+
+    def fill_disk(self) -> None:
+        """No file of it may be longer than nothing: the kernel answers EFBIG to every write that appends."""
+        self._limit_files(0)
+
+    def free_disk(self) -> None:
+        """As long as they like."""
+        self._limit_files(resource.RLIM_INFINITY)
+
+    def _limit_files(self, longest: int) -> None:
+        _, hard = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)
+        soft = hard if longest == resource.RLIM_INFINITY else longest
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (soft, hard))
 
 
 class ProcessRuntime:
@@ -55,11 +88,11 @@ class ProcessRuntime:
         kind, data = kind_named(service.kind), self.directory / "data" / service.name
         data.mkdir(exist_ok=True, mode=0o700)
         binary = _binary(self._plan.fidelity[service.name])
-        translate = PathMap(service.mounts, data, self.directory / "files" / service.name)
         rewritten = self._rewritten(service, addresses)
+        translate = PathMap(rewritten.mounts, data, self.directory / "files" / service.name)
         place = Place(rewritten, data, addresses[service.name], translate, binary)
         launch = kind.launch(place)
-        program = (str(binary.path),) if binary else kind.emulator
+        program = (str(binary.path),) if binary else _emulator(kind)
         instance = ProcessInstance(
             (*program, *launch.arguments),
             environment_for(place, launch.environment),
@@ -74,12 +107,11 @@ class ProcessRuntime:
     def _rewritten(self, service: ServicePlan, addresses: Mapping[str, Mapping[str, Endpoint]]) -> ServicePlan:
         plan = self._plan
         ports = {
-            name: {port.number: port.name for port in kind_named(other.kind).ports}
+            name: {port.number: port.name for port in (*kind_named(other.kind).ports, *_more(other.kind))}
             for name, other in (plan.services if plan else {}).items()
             if other.kind
         }
-        environment = {key: rewrite(value, addresses, ports) for key, value in service.environment.items()}
-        return replace(service, environment=environment)
+        return rewrite_service(service, addresses, ports)
 
     def close(self) -> list[str]:
         """Kill what still runs and delete the data. Returns what is left."""
@@ -116,6 +148,21 @@ class PathMap:
         file.touch(mode=0o600)
         file.write_text(mount.source, encoding="utf-8")
         return file
+
+
+def _more(kind: str) -> tuple[Port, ...]:
+    """The ports that services of a stack reach each other on, and no client of ours."""
+    return kind_named(kind).process_ports
+
+
+def _emulator(kind: Kind) -> tuple[str, ...]:
+    """The command of a kind's emulator. Raises PlanError where there is none: then only a real server will do."""
+    if util.find_spec(f"harness.emulators.{kind.name}") is None:
+        raise PlanError(
+            f"{kind.name} has no emulator, and no {' or '.join(kind.programs)} is here",
+            "install one, or `pip install 'infra-harness[embedded]'`, or use the docker runtime",
+        )
+    return kind.emulator
 
 
 def _killed(instance: ProcessInstance) -> str:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.credentials import Secret
-from harness.model import Port, ServicePlan
+from harness.model import Port, Reading, ServicePlan
 from harness.ports import Handle
+from harness.probes.exposition import samples
 from harness.probes.http import expect
 from harness.probes.poll import NotYet
 from harness.services.base import ImageFacts, Kind, Launch, Place, take_flags
@@ -76,6 +77,15 @@ class ArangoDB(Kind):
         finally:
             expect(200, http, f"/_api/collection/{name}", "DELETE", login=login)
         return str(expect(200, http, "/_api/version", login=login).json()["version"])
+
+    def saturation(self, handle: Handle) -> tuple[Reading, ...]:
+        """Its mode (refused once the queue is three quarters full), the wait in the queue, and the queue's length."""
+        http, login = handle.endpoint("http"), ("root", handle.credentials["password"].reveal())
+        available = expect(200, http, "/_admin/server/availability")
+        waited = float(available.headers.get("x-arango-queue-time-seconds", 0))
+        metrics = expect(200, http, "/_admin/metrics/v2", login=login).text
+        queued = [Reading("queue length", one.value) for one in samples(metrics, "arangodb_scheduler_queue_length")]
+        return (Reading("mode", available.json().get("mode", "unknown")), Reading("queue seconds", waited), *queued[:1])
 
     def client(self, handle: Handle) -> StandardDatabase:
         """python-arango's `_system` database as root: one host, one try, a bounded time per call."""

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from harness.credentials import Secret
 from harness.errors import PlanError
-from harness.model import Endpoint, Port, ServicePlan
+from harness.model import Endpoint, Port, Reading, ServicePlan
 from harness.ports import Handle
 
 
@@ -79,6 +79,8 @@ class Kind(ABC):
     secret_variables: ClassVar[tuple[str, ...]] = ()
     """Variables of the compose file that get a random value per run, when the user has not set them."""
     fixture: ClassVar[str]
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """What `ready` imports when it is first called: whoever measures it imports them before."""
 
     # -- what is here -----------------------------------------------------------------------------------------
 
@@ -138,6 +140,11 @@ class Kind(ABC):
 
         Raises NotYet or OSError while it does not.
         """
+
+    def saturation(self, handle: Handle) -> tuple[Reading, ...]:
+        """What runs out before it fails, by its own account. Empty for a kind that tells nothing; raises as `ready`."""
+        del handle
+        return ()
 
     @abstractmethod
     def client(self, handle: Handle) -> Any:

@@ -7,7 +7,7 @@ import uuid
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from harness.model import Port
+from harness.model import Port, Reading
 from harness.ports import Handle
 from harness.probes.http import expect
 from harness.probes.poll import NotYet
@@ -92,6 +92,13 @@ class Consul(Kind):
         if not expect(200, http, "/v1/catalog/service/consul").json():
             raise NotYet("the server is not in its own catalog yet")
         return str(expect(200, http, "/v1/agent/self").json()["Config"]["Version"])
+
+    def saturation(self, handle: Handle) -> tuple[Reading, ...]:
+        """Who leads, and how many checks of anybody are critical: those are the registered services' trouble."""
+        http = handle.endpoint("http")
+        leader = expect(200, http, "/v1/status/leader").json()
+        critical = expect(200, http, "/v1/health/state/critical").json()
+        return (Reading("leader", leader or "none"), Reading("critical checks", len(critical)))
 
     def client(self, handle: Handle) -> consul.Consul:
         """python-consul2's client with a time-out on every call and no proxy or .netrc from the environment."""

@@ -10,7 +10,7 @@ import consul
 import requests
 from consul import std
 
-from harness.config.compose_schema import duration
+from harness.config.compose_values import duration
 from harness.credentials import Secret
 from harness.model import Endpoint
 from harness.services.http_session import IsolatedSession

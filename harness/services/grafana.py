@@ -7,7 +7,7 @@ import uuid
 from typing import ClassVar
 
 from harness.credentials import Secret
-from harness.model import Port, ServicePlan
+from harness.model import Port, Reading, ServicePlan
 from harness.ports import Handle
 from harness.probes.http import expect
 from harness.probes.poll import NotYet
@@ -78,6 +78,11 @@ class Grafana(Kind):
         finally:
             expect(200, http, f"/api/folders/{uid}", "DELETE", login=login, timeout=5)
         return str(health["version"])
+
+    def saturation(self, handle: Handle) -> tuple[Reading, ...]:
+        """What it says of its database."""
+        health = expect(200, handle.endpoint("http"), "/api/health").json()
+        return (Reading("database", str(health.get("database", "unknown"))),)
 
     def client(self, handle: Handle) -> ServiceSession:
         """A session for the HTTP API, logged in with a service account's token, else as administrator."""

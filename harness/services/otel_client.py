@@ -35,6 +35,8 @@ from harness.services.http_session import IsolatedSession, ServiceSession
 
 EXPORT_TIMEOUT = 3
 """Seconds for one export, retries included. The SDK reads it as whole seconds."""
+DIRECT = (("grpc.enable_http_proxy", 0),)
+"""gRPC follows `grpc_proxy` and `http_proxy` of the environment unless it is told not to."""
 
 
 @dataclass
@@ -108,7 +110,12 @@ class Sdk:
                 max_export_batch_size=512,
             )
         )
-        exporter = OTLPMetricExporter(_grpc(handle), credentials=_channel_credentials(handle), timeout=EXPORT_TIMEOUT)
+        exporter = OTLPMetricExporter(
+            _grpc(handle),
+            credentials=_channel_credentials(handle),
+            timeout=EXPORT_TIMEOUT,
+            channel_options=DIRECT,  # type: ignore[arg-type]  # gRPC takes numbers too
+        )
         reader = PeriodicExportingMetricReader(CountingMetricExporter(exporter, self.metrics), 3_600_000)
         self._meters = MeterProvider([reader], resource=resource)
         self.tracer: Tracer = self._tracers.get_tracer("harness")
@@ -156,7 +163,12 @@ def _channel_credentials(handle: Handle) -> ChannelCredentials | None:
 
 def _span_exporter(handle: Handle, protocol: str) -> SpanExporter:
     if protocol == "grpc":
-        return GrpcSpanExporter(_grpc(handle), credentials=_channel_credentials(handle), timeout=EXPORT_TIMEOUT)
+        return GrpcSpanExporter(
+            _grpc(handle),
+            credentials=_channel_credentials(handle),
+            timeout=EXPORT_TIMEOUT,
+            channel_options=DIRECT,  # type: ignore[arg-type]  # gRPC takes numbers too
+        )
     url = f"{handle.endpoint('otlp_http').url}/v1/traces"
     return HttpSpanExporter(
         url, timeout=EXPORT_TIMEOUT, session=IsolatedSession(EXPORT_TIMEOUT, handle.endpoint("otlp_http").authority)

@@ -6,8 +6,9 @@ import re
 import secrets
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.model import Port
+from harness.model import Port, Reading
 from harness.ports import Handle
+from harness.probes.exposition import samples, total
 from harness.probes.http import expect
 from harness.probes.poll import NotYet
 from harness.services.base import ImageFacts, Kind, Launch, Place, take_flags
@@ -75,6 +76,18 @@ class OtelCollector(Kind):
         text = expect(200, handle.endpoint("metrics"), "/metrics").text
         match = re.search(r'service_version="([^"]+)"', text)
         return match.group(1) if match else handle.fidelity.pin
+
+    def saturation(self, handle: Handle) -> tuple[Reading, ...]:
+        """The fill of each exporter's queue for each signal."""
+        text = expect(200, handle.endpoint("metrics"), "/metrics").text
+        return tuple(
+            Reading(
+                " ".join(filter(None, ("queue", one.labels.get("exporter"), one.labels.get("data_type")))),
+                total(text, "otelcol_exporter_queue_size", **one.labels),
+                one.value,
+            )
+            for one in samples(text, "otelcol_exporter_queue_capacity")
+        )
 
     def client(self, handle: Handle) -> CollectorClient:
         """Sessions for its HTTP ports, and an OpenTelemetry SDK that exports to it and counts what failed."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.credentials import Secret
 from harness.errors import PlanError
-from harness.model import Port, ServicePlan
+from harness.model import Port, Reading, ServicePlan
 from harness.ports import Handle
 from harness.probes.poll import NotYet
 from harness.services.base import Binary, ImageFacts, Kind, Launch, Place, take_flags
@@ -40,6 +40,7 @@ class Redis(Kind):
 
     name: ClassVar[str] = "redis"
     fixture: ClassVar[str] = "redis"
+    libraries: ClassVar[tuple[str, ...]] = ("redis",)
     images: ClassVar[tuple[str, ...]] = ("redis", "valkey/valkey")
     programs: ClassVar[tuple[str, ...]] = ("redis-server", "valkey-server")
     ports: ClassVar[tuple[Port, ...]] = (Port("redis", 6379, "redis"),)
@@ -116,6 +117,20 @@ class Redis(Kind):
         if info.get("server_name") == "valkey":
             return f"valkey {info['valkey_version']}"
         return str(info["redis_version"])
+
+    def saturation(self, handle: Handle) -> tuple[Reading, ...]:
+        """Memory, limited only where nothing may be evicted: a cache is meant to be full; and connections."""
+        client = self.client(handle)
+        try:
+            memory, clients = client.info("memory"), client.info("clients")
+        finally:
+            client.close()
+        keeps = memory.get("maxmemory_policy") == "noeviction"
+        limit = float(memory.get("maxmemory", 0)) if keeps else 0.0
+        return (
+            Reading("used memory", float(memory["used_memory"]), limit),
+            Reading("connected clients", float(clients["connected_clients"]), float(clients.get("maxclients", 0))),
+        )
 
     def client(self, handle: Handle) -> redis.Redis:
         """redis-py with text answers, no hidden retries and a pool of 32 that raises when it is empty."""

@@ -7,8 +7,9 @@ import secrets
 import time
 from typing import ClassVar
 
-from harness.model import Port
+from harness.model import Port, Reading
 from harness.ports import Handle
+from harness.probes.exposition import total
 from harness.probes.http import expect
 from harness.services.base import ImageFacts, Kind, Launch, Place, take_flags
 from harness.services.http_session import ServiceSession
@@ -65,6 +66,12 @@ class Tempo(Kind):
         expect(200, handle.endpoint("otlp_http"), "/v1/traces", "POST", body=one_span(trace))
         expect(200, handle.endpoint("http"), f"/api/v2/traces/{trace}")
         return str(expect(200, handle.endpoint("http"), "/api/status/buildinfo").json()["version"]).removeprefix("v")
+
+    def saturation(self, handle: Handle) -> tuple[Reading, ...]:
+        """Traces still in memory, of all tenants; the name of the figure changed with 3.0."""
+        text = expect(200, handle.endpoint("http"), "/metrics").text
+        live = sum(total(text, f"tempo_{part}_live_traces") for part in ("live_store", "ingester"))
+        return (Reading("live traces", live),)
 
     def client(self, handle: Handle) -> ServiceSession:
         """A session for the query API, of one tenant when the credentials name it."""

@@ -14,12 +14,12 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
-from core_rig import ROOT
 
 from harness.config import compose
 from harness.model import ServicePlan
 from harness.services import SERVICES, kind_named, kind_of_image
 from harness.services.base import Kind
+from tests.unit.rigs.core_rig import ROOT
 
 COMPOSE = ROOT / "compose"
 OFFLINE = COMPOSE / "offline"

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
-from docker.types import EndpointConfig, Healthcheck, Mount
+from docker.types import EndpointConfig, Healthcheck, Mount, Ulimit
 from requests import RequestException
 from testcontainers.core.container import DockerContainer
 
 from harness.errors import PortError, ServiceError
-from harness.model import Endpoint, Health, ServicePlan
+from harness.model import ContainerOptions, Endpoint, Health, ServicePlan
 from harness.runtimes.docker.engine import reason
 from harness.runtimes.docker.logs import LogPump
 
@@ -192,7 +192,7 @@ def request_for(
     `numbers` gives each port's number inside the container by name.
     """
     limits = service.limits
-    endpoint = EndpointConfig("1.41", aliases=[service.name])
+    endpoint = EndpointConfig("1.41", aliases=list(dict.fromkeys([service.name, *service.options.aliases])))
     more: dict[str, Any] = {
         "hostname": service.hostname or service.name,
         "labels": dict(labels),
@@ -209,10 +209,28 @@ def request_for(
         "healthcheck": _healthcheck(service.health),
         "network": network,
         "networking_config": {network: endpoint},
+        **_optional(service.options),
     }
     tmpfs = {mount.target: mount.source for mount in service.mounts if mount.kind == "tmpfs"}
     kept = {key: value for key, value in more.items() if value is not None}
     return Request(_published(endpoints, numbers), tmpfs, network, endpoint, kept)
+
+
+def _optional(options: ContainerOptions) -> dict[str, Any]:
+    """Keyword arguments of docker's client; None for what the compose file does not say."""
+    return {
+        "working_dir": options.working_dir or None,
+        "domainname": options.domainname or None,
+        "init": options.init or None,
+        "shm_size": options.shm_size or None,
+        "stop_signal": options.stop_signal or None,
+        "sysctls": dict(options.sysctls) or None,
+        "extra_hosts": dict(options.extra_hosts) or None,
+        "ulimits": [Ulimit(name=name, soft=soft, hard=hard) for name, (soft, hard) in options.ulimits.items()] or None,
+        "dns": list(options.dns) or None,
+        "dns_search": list(options.dns_search) or None,
+        "group_add": list(options.group_add) or None,
+    }
 
 
 def _published(endpoints: Mapping[str, Endpoint], numbers: Mapping[str, int]) -> dict[str, tuple[str, int]]:

@@ -20,6 +20,7 @@ from harness.errors import RuntimeUnavailable
 
 ASK_TIMEOUT = 2
 """Seconds in which an engine has to answer to be considered there."""
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CALL_TIMEOUT = 60
 """Seconds for one call to the engine; stopping a container takes its grace on top."""
 
@@ -38,10 +39,18 @@ class Engine:
 
 def make_client(timeout: int = CALL_TIMEOUT) -> Any:
     """A client of the engine that DOCKER_HOST or the default socket names. One per thread: it is not thread-safe."""
+    _spare_loopback()
     try:
         return docker.DockerClient.from_env(timeout=timeout)
     except (DockerException, requests.RequestException, OSError) as error:
         raise _unavailable(error) from error
+
+
+def _spare_loopback() -> None:
+    """An engine on loopback is not asked through a proxy. Both libraries ask the environment, each by itself."""
+    for name in ("NO_PROXY", "no_proxy"):
+        named = [word for word in os.environ.get(name, "").split(",") if word]
+        os.environ[name] = ",".join(dict.fromkeys([*named, *LOOPBACK]))
 
 
 def ask(timeout: int = ASK_TIMEOUT) -> Engine:

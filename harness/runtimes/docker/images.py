@@ -14,7 +14,7 @@ from typing import Any
 from docker.errors import DockerException, ImageNotFound
 from requests import RequestException
 
-from harness.errors import RuntimeUnavailable
+from harness.errors import ImageError, RuntimeUnavailable
 from harness.runtimes.docker.engine import make_client, reason
 from harness.runtimes.images import parse
 from harness.runtimes.registry import describe
@@ -24,10 +24,6 @@ BACKOFF = 1.0
 """Seconds before the second try, doubled for each further one, with up to half as much at random on top."""
 
 Progress = Callable[[str], None]
-
-
-class ImageError(RuntimeUnavailable):
-    """An image cannot be had. The message says why: absent, denied, rate-limited, offline, or the disk is full."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,119 @@
+"""What can be broken in a keeper's stack beyond kill, stop and pause: verbs, the capabilities they need, their undos."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from harness.errors import FaultError, HarnessError
+from harness.model import State
+from harness.ports import DiskLimitable, Isolatable, Lossy, Reconfigurable
+from harness.probes.poll import Deadline
+from harness.stack import Service
+
+UNDO = {
+    "pause": "resume",
+    "kill": "start",
+    "stop": "start",
+    "isolate": "rejoin",
+    "misconfigure": "reconfigure",
+    "fill_disk": "free_disk",
+    "poison": "mend",
+    "cut": "mend",
+}
+"""What heals an operation whose client disconnects before it did so itself."""
+
+HEALS = {
+    "start": {"start"},
+    "resume": {"resume"},
+    "restart": {"start", "resume"},
+    "rejoin": {"rejoin"},
+    "reconfigure": {"reconfigure"},
+    "free_disk": {"free_disk"},
+    "mend": {"mend"},
+}
+"""Which undos are no longer needed after an operation."""
+
+CAPABILITIES: Mapping[str, type] = {
+    "Isolatable": Isolatable,
+    "Reconfigurable": Reconfigurable,
+    "DiskLimitable": DiskLimitable,
+    "Lossy": Lossy,
+}
+VERBS = {
+    "isolate": "Isolatable",
+    "rejoin": "Isolatable",
+    "misconfigure": "Reconfigurable",
+    "reconfigure": "Reconfigurable",
+    "fill_disk": "DiskLimitable",
+    "free_disk": "DiskLimitable",
+}
+"""Operations on an instance, and the capability that each needs."""
+LINK = "link "
+"""Before the name of a link, where services and links stand in one list."""
+SETTLES_WITHIN = 60.0
+"""Seconds that a service started without waiting gets to become ready in the background."""
+
+Undo = tuple[str, str]
+"""A service's name, or `LINK` and a link's, and the verb that heals it."""
+
+
+def capabilities(instance: Any) -> tuple[str, ...]:
+    """What the runtime can do to this instance beyond what it can do to every one."""
+    return tuple(name for name, protocol in CAPABILITIES.items() if isinstance(instance, protocol))
+
+
+def break_or_heal(service: Service, verb: str, request: Mapping[str, Any]) -> None:
+    """One of `VERBS` on a service. Raises FaultError when its runtime cannot."""
+    needed = VERBS[verb]
+    with service.lock:
+        if not isinstance(service.instance, CAPABILITIES[needed]):
+            raise FaultError(f"{service.name}: {verb}: not {needed} on this runtime", "choose another fault or runtime")
+        words = (request["word"],) if verb == "misconfigure" else ()
+        getattr(service.instance, verb)(*words)
+        if verb == "misconfigure":
+            service.state = State.STOPPED
+        elif verb == "reconfigure":
+            service.state = State.STARTING
+            settle(service)
+
+
+def settle(service: Service) -> None:
+    """Let its state follow in the background, for a start that nobody waited for."""
+
+    def wait() -> None:
+        with suppress(HarnessError):  # it may be broken again meanwhile; its status tells what it is
+            service.wait(Deadline.after(SETTLES_WITHIN))
+
+    if service.state is State.STARTING:
+        threading.Thread(target=wait, name=f"settle-{service.name}", daemon=True).start()
+
+
+class Undos:
+    """What clients broke and did not heal, by connection. Safe to use from the threads of all of them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_client: dict[int, list[Undo]] = {}
+
+    def note(self, client: int, target: str, verb: str) -> None:
+        """Before an operation: register what undoes it, or forget what it heals, whoever broke it."""
+        with self._lock:
+            if verb in UNDO:
+                self._by_client.setdefault(client, []).append((target, UNDO[verb]))
+            for undos in self._by_client.values() if verb in HEALS else ():
+                undos[:] = [undo for undo in undos if undo[0] != target or undo[1] not in HEALS[verb]]
+
+    def take(self, client: int | None = None) -> list[Undo]:
+        """The undos of one client, or of all, last first and each once; they are forgotten here."""
+        with self._lock:
+            clients = list(self._by_client) if client is None else [client]
+            found = [undo for one in clients for undo in self._by_client.pop(one, [])]
+        return list(dict.fromkeys(reversed(found)))
+
+    def active(self) -> list[Undo]:
+        """Everything that is broken now."""
+        with self._lock:
+            return list(dict.fromkeys(undo for undos in self._by_client.values() for undo in undos))

@@ -1,0 +1,150 @@
+"""The links of a stack: the fault proxy, in a thread of the keeper, and the addresses that it stands in front of."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from harness.errors import KeeperError, UsageError
+from harness.keeper.leases import Leases
+from harness.links import Links, Proxy, Toxic
+from harness.model import Endpoint, LinkPlan, Port, ServicePlan, StackPlan
+from harness.ports import Instance, Runtime
+from harness.proxy.server import ProxyServer
+
+STARTS_WITHIN = 10.0
+Addresses = Mapping[str, Mapping[str, Endpoint]]
+
+
+class LinkHost:
+    """Runs the proxy from the first link on. `close` ends it with every connection through it."""
+
+    def __init__(self, leases: Leases, seed: int = 0) -> None:
+        self._leases, self._seed = leases, seed
+        self._links: Links | None = None
+        self._thread: threading.Thread | None = None
+        self._stop: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+        self._lock = threading.Lock()
+        self.planned: dict[str, LinkPlan] = {}
+        self.endpoints: dict[str, Endpoint] = {}
+
+    def open(self, link: LinkPlan, addresses: Addresses) -> Endpoint:
+        """Put a link in front of its target, on a leased address of its own. Nothing to do when it is there already."""
+        with self._lock:
+            if link.name in self.endpoints:
+                return self.endpoints[link.name]
+            target = _target(link, addresses)
+            leased = self._leases.lease_all([_port(target)])[target.name]
+            self._client().create(link.name, leased.address, target.address)
+            self.planned[link.name], self.endpoints[link.name] = link, leased
+            return leased
+
+    def seen_by(self, service: str, addresses: Addresses) -> Addresses:
+        """The addresses as one service is told them: those of links instead of their targets'."""
+        seen = {name: dict(ports) for name, ports in addresses.items()}
+        for link in self.planned.values():
+            if service in link.sources:
+                seen[link.target][_target(link, addresses).name] = self.endpoints[link.name]
+        return seen
+
+    def operate(self, verb: str, name: str, request: Mapping[str, Any]) -> Any:
+        """`poison`, `cut`, `mend` or `flaws` of one link. Raises UsageError for a link that is not there."""
+        if name not in self.endpoints or self._links is None:
+            raise UsageError(f"no link {name!r}: expected one of {', '.join(self.endpoints) or '(none)'}")
+        match verb:
+            case "poison":
+                toxic = Toxic(request["toxic"], request["attributes"], request["stream"])
+                return self._links.add_toxic(name, toxic).name
+            case "cut":
+                self._links.disable(name)
+            case "mend":
+                self._mend(self._links, name)
+            case "flaws":
+                return _flaws(self._links.get(name))
+            case _:
+                raise UsageError(f"a link has no operation {verb!r}")
+        return True
+
+    def _mend(self, links: Links, name: str) -> None:
+        for toxic in links.toxics(name):
+            links.remove_toxic(name, toxic.name)
+        links.enable(name)
+
+    def close(self) -> None:
+        """End the proxy. Harmless when there is none."""
+        if self._stop and self._thread:
+            loop, stop = self._stop
+            loop.call_soon_threadsafe(stop.set)
+            self._thread.join(STARTS_WITHIN)
+            self._stop = None
+        if self._links:
+            self._links.close()
+
+    def _client(self) -> Links:
+        if self._links is None:
+            ready: list[str] = []
+            up = threading.Event()
+            self._thread = threading.Thread(target=self._serve, args=(ready, up), name="links", daemon=True)
+            self._thread.start()
+            if not up.wait(STARTS_WITHIN) or not ready:
+                raise KeeperError("the link proxy did not come up", "see the keeper's log")
+            self._links = Links(ready[0])
+        return self._links
+
+    def _serve(self, ready: list[str], up: threading.Event) -> None:
+        async def serve() -> None:
+            stop = asyncio.Event()
+            self._stop = (asyncio.get_running_loop(), stop)
+            server = ProxyServer("127.0.0.1", 0, seed=self._seed)
+            try:
+                ready.append(await server.start())
+                up.set()
+                await stop.wait()
+            finally:
+                up.set()
+                await server.stop()
+
+        asyncio.run(serve())
+
+
+class LinkedRuntime:
+    """A runtime whose services are told the addresses of links."""
+
+    def __init__(self, runtime: Runtime, links: LinkHost) -> None:
+        self._runtime, self._links = runtime, links
+
+    @property
+    def callback_host(self) -> str:
+        """The runtime's own."""
+        return self._runtime.callback_host
+
+    def prepare(self, plan: StackPlan) -> None:
+        """The runtime's own."""
+        self._runtime.prepare(plan)
+
+    def create(self, service: ServicePlan, addresses: Addresses, log: Any) -> Instance:
+        """The runtime's own, with the addresses as this service is to see them."""
+        return self._runtime.create(service, self._links.seen_by(service.name, addresses), log)
+
+    def close(self) -> list[str]:
+        """The runtime's own."""
+        return self._runtime.close()
+
+
+def _flaws(proxy: Proxy) -> list[str]:
+    return [*(toxic.name for toxic in proxy.toxics), *(() if proxy.enabled else ("down",))]
+
+
+def _target(link: LinkPlan, addresses: Addresses) -> Endpoint:
+    ports = addresses.get(link.target)
+    if not ports:
+        raise UsageError(f"link {link.name}: no service {link.target!r}: expected one of {', '.join(addresses)}")
+    if link.port and link.port not in ports:
+        raise UsageError(f"link {link.name}: {link.target} has no port {link.port!r}: expected {', '.join(ports)}")
+    return ports[link.port] if link.port else next(iter(ports.values()))
+
+
+def _port(endpoint: Endpoint) -> Port:
+    return Port(endpoint.name, endpoint.port, endpoint.scheme)

@@ -1,0 +1,56 @@
+"""Which runtime a run takes, and which real servers the process runtime has: asked of this machine, told in words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness.config.settings import Settings
+from harness.errors import RuntimeUnavailable
+from harness.model import RuntimeName, ServicePlan
+from harness.plan import Choice
+from harness.services import kind_named
+from harness.services.base import Binary
+
+
+def choose_runtime(settings: Settings, images: Mapping[str, tuple[str, ...]]) -> Choice:
+    """The runtime: the one that was asked for, or what `auto` comes to here.
+
+    An explicit choice never degrades, and neither does `auto` with CI set, unless that is allowed by name.
+    Raises RuntimeUnavailable.
+    """
+    wanted = settings["runtime"]
+    if wanted != "auto":
+        return Choice(RuntimeName(wanted), f"asked for by {settings.origin('runtime')}")
+    obstacle = _no_docker(settings, images)
+    if not obstacle:
+        return Choice(RuntimeName.DOCKER, "auto: the engine answers and has, or can pull, every image")
+    if os.environ.get("CI") and not settings["allow_degrade"]:
+        raise RuntimeUnavailable(
+            f"CI is set, so `auto` does not fall back to processes: {obstacle}",
+            "start an engine, name --runtime process, or give --allow-degrade",
+        )
+    return Choice(RuntimeName.PROCESS, f"auto: {obstacle}")
+
+
+def _no_docker(settings: Settings, images: Mapping[str, tuple[str, ...]]) -> str:
+    """Why containers cannot be had; empty when they can. The libraries are loaded only if there may be an engine."""
+    host = os.environ.get("DOCKER_HOST", "")
+    if not host and not Path("/var/run/docker.sock").exists():
+        return "no docker engine: no DOCKER_HOST and no /var/run/docker.sock"
+    from harness.runtimes.docker.asking import why_not
+
+    return why_not(images, settings["pull"])
+
+
+def find_binaries(settings: Settings, services: Mapping[str, ServicePlan]) -> dict[str, Binary | None]:
+    """The real server of each service, None where none is found. Raises PlanError for a bad `--binaries`."""
+    configured = dict(item.partition("=")[::2] for item in settings["binaries"])
+    for kind in configured:
+        kind_named(kind)
+    return {
+        name: kind_named(service.kind).find_binary(configured.get(service.kind, ""))
+        for name, service in services.items()
+        if service.kind
+    }

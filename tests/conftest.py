@@ -1,0 +1,3 @@
+"""For all tests of this repository."""
+
+pytest_plugins = ["pytester"]

@@ -1,0 +1,135 @@
+"""The process runtime: what a container would get, found on this machine; everything removed at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import PlanError, ServiceError
+from harness.model import Endpoint, Fidelity, Mount, ServicePlan, Source
+from harness.ports import Instance
+from harness.runtimes import make_runtime
+from harness.runtimes.process import PathMap, ProcessRuntime
+from tests.unit.rigs.core_rig import plan_of, service
+
+
+def directly(start: Callable[[], None]) -> None:
+    start()
+
+
+MOUNTS = (
+    Mount("bind", "/etc/a", "/host/conf"),
+    Mount("bind", "/etc/a/deep/x.yml", "/host/x.yml"),
+    Mount("volume", "/var/lib/a", "data"),
+    Mount("tmpfs", "/run/", ""),
+    Mount("content", "/secret/t.conf", "requirepass x"),
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/etc/a", "/host/conf"),
+        ("/etc/a/b/c", "/host/conf/b/c"),
+        ("/etc/a/deep/x.yml", "/host/x.yml"),
+        ("/etc/ab", "/etc/ab"),
+        ("/var/lib/a", "DATA"),
+        ("/var/lib/a/b", "DATA/b"),
+        ("/run/x", "DATA/x"),
+        ("--flag", "--flag"),
+        ("", ""),
+    ],
+)
+def test_paths_of_a_container_are_found_here(tmp_path: Path, path: str, expected: str) -> None:
+    translate = PathMap(MOUNTS, tmp_path / "data", tmp_path / "files")
+    assert translate(path) == expected.replace("DATA", str(tmp_path / "data"))
+
+
+def test_an_inline_config_becomes_a_file_for_our_eyes_only(tmp_path: Path) -> None:
+    file = Path(PathMap(MOUNTS, tmp_path, tmp_path / "files")("/secret/t.conf"))
+    assert file.read_text() == "requirepass x"
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+parts = st.text(alphabet="ab", min_size=1, max_size=2)
+containers = st.lists(parts, min_size=1, max_size=3).map(lambda items: "/" + "/".join(items))
+
+
+@given(st.lists(containers, unique=True, max_size=4), containers)
+def test_the_longest_mount_that_holds_a_path_wins(targets: list[str], path: str) -> None:
+    mounts = tuple(Mount("bind", target, f"/m{number}") for number, target in enumerate(targets))
+    found = PathMap(mounts, Path("/d"), Path("/f"))(path)
+    holding = [target for target in targets if path == target or path.startswith(target + "/")]
+    if not holding:
+        assert found == path
+    else:
+        best = max(holding, key=len)
+        assert found == f"/m{targets.index(best)}{path[len(best) :]}"
+
+
+def prepared(tmp_path: Path, item: ServicePlan, fidelity: Fidelity) -> tuple[ProcessRuntime, Instance]:
+    runtime = ProcessRuntime(tmp_path / "run", directly)
+    plan = plan_of(item, service("tempo", kind="tempo"))
+    runtime.prepare(replace(plan, fidelity={**plan.fidelity, item.name: fidelity}))
+    addresses = {
+        item.name: {"redis": Endpoint("redis", "127.0.0.1", 4001)},
+        "tempo": {"otlp_grpc": Endpoint("otlp_grpc", "127.0.0.1", 4002)},
+    }
+    (tmp_path / "log").touch()
+    return runtime, runtime.create(item, addresses, tmp_path / "log")
+
+
+def test_a_process_gets_its_command_environment_and_directory(tmp_path: Path) -> None:
+    item = service("r", kind="redis", environment={"T": "http://tempo:4317", "X": "1"})
+    runtime, instance = prepared(tmp_path, item, Fidelity(Source.BINARY, "1", "1", "/bin/echo"))
+    assert isinstance(runtime, ProcessRuntime)
+    child = runtime._instances[0]
+    assert child is instance
+    assert child.command[:3] == ("/bin/echo", "--port", "4001")
+    assert child.environment["T"] == "http://127.0.0.1:4002"
+    assert child.directory == tmp_path / "run" / "data" / "r"
+    assert child.healthy() is None
+    instance.launch()
+    assert runtime.close() == []
+    assert not (tmp_path / "run" / "data").exists()
+
+
+def test_without_a_binary_the_emulator_takes_its_place(tmp_path: Path) -> None:
+    runtime, _ = prepared(tmp_path, service("r", kind="redis"), Fidelity(Source.EMULATOR))
+    assert "harness.emulators.redis" in runtime._instances[0].command
+    assert runtime.close() == []
+
+
+def test_what_is_no_part_of_the_plan_is_refused(tmp_path: Path) -> None:
+    runtime = ProcessRuntime(tmp_path, directly)
+    with pytest.raises(PlanError, match="service a: not part of a prepared plan"):
+        runtime.create(service("a"), {}, tmp_path)
+
+
+def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(PlanError, match="file: Not a directory") as caught:
+        ProcessRuntime(tmp_path / "file", directly).prepare(plan_of())
+    assert "--state" in caught.value.next_step
+
+
+def test_a_process_that_stays_is_told_and_the_rest_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime, _ = prepared(tmp_path, service("r", kind="redis"), Fidelity(Source.EMULATOR))
+
+    def fail() -> None:
+        raise ServiceError("process 7 did not die")
+
+    monkeypatch.setattr(runtime._instances[0], "kill", fail)
+    assert runtime.close() == ["process 7 did not die"]
+    assert not (tmp_path / "run" / "data").exists()
+
+
+def test_a_runtime_is_made_by_name(tmp_path: Path) -> None:
+    from harness.model import RuntimeName
+
+    assert isinstance(make_runtime(RuntimeName.PROCESS, tmp_path, directly), ProcessRuntime)
