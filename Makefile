@@ -12,6 +12,8 @@ READY := $(VENV)/.ready
 # Arguments for the command behind a target: make infra-test ARGS="--layers services -n 2"
 ARGS ?=
 WORKERS ?= 2
+# Tests of the infrastructure mostly wait, so more of them than cores may.
+INFRA_WORKERS ?= 4
 
 .PHONY: help
 help: ## Say what can be made
@@ -19,7 +21,7 @@ help: ## Say what can be made
 
 .PHONY: infra-test
 infra-test: $(READY) ## Stand the six services up, test them in layers, report, clean up
-	@$(BIN)/harness test -n $(WORKERS) $(ARGS)
+	@$(BIN)/harness test -n $(INFRA_WORKERS) $(ARGS)
 
 .PHONY: test
 test: $(READY) ## The harness's own tests, with branch coverage

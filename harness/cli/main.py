@@ -36,8 +36,8 @@ first steps:
 
 Every option is also a variable (HARNESS_RUNTIME=process) and a key of [tool.infra-harness] in pyproject.toml;
 a flag wins over a variable, a variable over the file.
-exit codes: 0 green, 1 a test is red, 2 usage, 3 compose file, 4 a service did not come up, 5 nothing ran,
-6 fidelity cannot be met, 7 runtime unavailable, 8 report not writable, 9 something left behind, 130 interrupted.
+exit codes: 0 green, 1 a test is red, 2 usage, 3 compose file, 4 a service did not come up or is not well,
+5 nothing ran, 6 fidelity cannot be met, 7 runtime unavailable, 8 report not writable, 9 something left behind, 130 interrupted.
 """
 
 

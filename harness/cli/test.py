@@ -28,7 +28,7 @@ from harness.pytest_plugin.ending import how_to_reach
 from harness.pytest_plugin.layers import LAYERS, layer_named
 from harness.report import junit, summary
 from harness.report.console import make_console
-from harness.report.read import summarise
+from harness.report.read import BAD, summarise
 from harness.report.terminal import fidelity_line, render
 from harness.report.verdict import judge
 from harness.runtimes.child import die_with_parent
@@ -144,8 +144,17 @@ def _session(current: Run, name: str, targets: list[str], arguments: argparse.Na
     command = [sys.executable, "-m", "pytest", *targets, "-q", "--no-header", "-n", arguments.workers]
     code = _run_pytest([*command, *arguments.pytest], current, _forwarded(arguments))
     current.journal.write(journal.LAYER_FINISHED, name=name, exit=code)
+    if code == 1 and not _reds(current):
+        current.journal.write(
+            journal.SESSION_ERROR, detail=f"layer {name}: pytest has failed tests that left no record"
+        )
     if code not in NOT_RUN:
         current.journal.write(journal.SESSION_ERROR, detail=f"layer {name}: pytest ended with exit code {code}")
+
+
+def _reds(current: Run) -> bool:
+    """Whether the journal has a red test at all."""
+    return any(test.outcome in BAD for test in summarise(journal.read(current.report / journal.FILE_NAME)).tests)
 
 
 def _forwarded(arguments: argparse.Namespace) -> dict[str, str]:

@@ -1,4 +1,5 @@
-"""Fixtures: `stack`, `namespace`, `seed`, `rng`, and one client per kind of service, made in a loop over `SERVICES`."""
+"""Fixtures: `stack`, `namespace`, `seed`, `rng`, `private_stack`, `run_experiment`, and one client per kind of service,
+made in a loop over `SERVICES`."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from harness.keeper.client import RemoteStack
+from harness.pytest_plugin.private import ExperimentRunner, PrivateStacks
 from harness.pytest_plugin.session import HarnessSession, session_of
 from harness.runtimes.external import ExternalStack
 from harness.services import SERVICES, kind_named
@@ -77,6 +79,20 @@ def rng(request: pytest.FixtureRequest, seed: int) -> random.Random:
     return random.Random(f"{seed}:{request.node.nodeid}")
 
 
+@pytest.fixture
+def private_stack(request: pytest.FixtureRequest) -> Iterator[PrivateStacks]:
+    """Services for this test alone: `private_stack("redis-primary", links=[LinkPlan("edge", "redis-primary")])`."""
+    stacks = PrivateStacks(session_of(request.config), request.node.name)
+    yield stacks
+    stacks.close()
+
+
+@pytest.fixture
+def run_experiment(request: pytest.FixtureRequest, private_stack: PrivateStacks) -> ExperimentRunner:
+    """Runs an experiment, writes its history and journal entry, and ends a stack whose undo failed."""
+    return ExperimentRunner(session_of(request.config), request.node.nodeid, private_stack)
+
+
 def _client_fixture(kind: Kind) -> Any:
     def client(pytestconfig: pytest.Config) -> Iterator[Any]:
         made = kind.client(session_of(pytestconfig).handle_of(kind.name))
@@ -91,7 +107,7 @@ def _client_fixture(kind: Kind) -> Any:
 def make_module() -> ModuleType:
     """What pytest registers: a module of its own, so that nothing is defined before the project has enabled it."""
     module = ModuleType("infra_harness_fixtures", "Fixtures of the infrastructure harness.")
-    for fixture in (stack, namespace, seed, rng):
+    for fixture in (stack, namespace, seed, rng, private_stack, run_experiment):
         setattr(module, fixture.__name__, fixture)
     for kind in SERVICES:
         setattr(module, kind.fixture, _client_fixture(kind))

@@ -21,14 +21,18 @@ from harness.pytest_plugin.recorder import Recorder, Windows
 from harness.pytest_plugin.session import KEY, HarnessSession, flags_of
 
 WORKER_KEY = "infra_harness"
+MARKERS = (
+    f"{USES}(*kinds): services that a test uses without asking for their fixture.",
+    "slow: its real floor exceeds 10 s; left to the nightly run.",
+    "smoke: safe on a live environment.",
+)
 SLOW = "not verified: slow, left to the nightly run (--slow)"
 
 
 def enable(config: pytest.Config) -> None:
     """Register markers, fixtures, gate, recorder and ending. Bad settings are a usage error of pytest's own kind."""
-    config.addinivalue_line("markers", f"{USES}(*kinds): services that a test uses without asking for their fixture.")
-    config.addinivalue_line("markers", "slow: its real floor exceeds 10 s; left to the nightly run.")
-    config.addinivalue_line("markers", "smoke: safe on a live environment.")
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
     try:
         session = _make_session(config)
     except HarnessError as error:

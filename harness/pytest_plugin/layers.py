@@ -12,6 +12,10 @@ from harness.errors import UsageError
 from harness.services import SERVICES
 
 USES = "uses"
+PRIVATE = "private_stack"
+"""The fixture that starts services for one test alone."""
+NEEDS_STACK = frozenset({"stack", "namespace", PRIVATE})
+"""Fixtures beside those of the kinds that need services."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +57,29 @@ def layer_named(name: str) -> Layer:
 
 
 def kinds_used(item: pytest.Item) -> tuple[str, ...]:
-    """The kinds of service that a test uses: fixtures in its closure, and the `uses` marker."""
+    """The kinds of service that a test uses: fixtures in its closure, the `uses` marker, and in the first layer the
+    file's name (`test_consul_locks.py`), so that a test that takes only `stack` is its service's all the same."""
     closure = set(getattr(item, "fixturenames", ()))
     by_fixture = {kind.name for kind in SERVICES if kind.fixture in closure}
     by_marker = {name for marker in item.iter_markers(USES) for name in marker.args}
-    return tuple(kind.name for kind in SERVICES if kind.name in by_fixture | by_marker)
+    by_file = _named_by_file(item) if closure & NEEDS_STACK and layer_of(item.nodeid).number == 1 else set()
+    return tuple(kind.name for kind in SERVICES if kind.name in by_fixture | by_marker | by_file)
+
+
+def _named_by_file(item: pytest.Item) -> set[str]:
+    stem = item.nodeid.partition("::")[0].rpartition("/")[2].removesuffix(".py").removeprefix("test_")
+    return {kind.name for kind in SERVICES if stem == kind.name or stem.startswith(f"{kind.name}_")}
 
 
 def is_ours(item: pytest.Item) -> bool:
     """Whether a test needs the stack at all."""
-    return bool(kinds_used(item)) or "stack" in getattr(item, "fixturenames", ())
+    return bool(kinds_used(item)) or not NEEDS_STACK.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+def is_private(item: pytest.Item) -> bool:
+    """Whether a test starts a stack of its own and asks for nothing of the shared one."""
+    closure = set(getattr(item, "fixturenames", ()))
+    return PRIVATE in closure and closure.isdisjoint({"stack", *(kind.fixture for kind in SERVICES)})
 
 
 def in_order(items: Iterable[pytest.Item]) -> list[pytest.Item]:

@@ -38,7 +38,7 @@ class Windows:
     def pytest_runtest_makereport(self, item: pytest.Item) -> Any:
         """Add what the recorder needs, and the sections of a failure."""
         report = yield
-        if not is_ours(item):
+        if not (is_ours(item) or self._session.records_all):
             return report
         names = self._session.known_names(kinds_used(item))
         report.harness = {"layer": layer_of(item.nodeid).name, "uses": list(names)}

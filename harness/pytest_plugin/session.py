@@ -5,6 +5,7 @@ Everything is made on first use, so that collecting and unit tests start nothing
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -66,6 +67,11 @@ class HarnessSession:
     def started(self) -> bool:
         """Whether this process has touched the stack."""
         return "stack" in self.__dict__
+
+    @property
+    def records_all(self) -> bool:
+        """Whether every test goes into the journal, whatever it uses: `harness test` judges by the journal alone."""
+        return "HARNESS_RUN_DIR" in os.environ
 
     @property
     def external(self) -> bool:

@@ -163,6 +163,15 @@ def test_a_red_first_layer_blocks_the_next_unless_told_otherwise(project: Path) 
 
 
 @needs_redis
+def test_a_red_test_counts_whatever_it_uses(project: Path) -> None:
+    body = "def test_corner(namespace): assert not namespace.name\ndef test_none(tmp_path): assert not tmp_path\n"
+    layer(project, "services", f"{body}def test_ping(redis): assert redis.ping()\n")
+    done = harness("test", cwd=project)
+    assert done.returncode == 1, done.stdout
+    assert "1 passed, 2 failed" in done.stdout
+
+
+@needs_redis
 def test_a_session_that_cannot_go_on_is_red(project: Path) -> None:
     layer(project, "services", "import nowhere_at_all\n")
     done = harness("test", cwd=project)

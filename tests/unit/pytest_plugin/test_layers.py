@@ -53,3 +53,11 @@ def test_tests_run_layer_after_layer_after_those_without_stack() -> None:
     ]
     order = [found.nodeid.rpartition("_")[2] for found in in_order(given)]
     assert order == ["u.py", "b.py", "a.py", "f.py"]
+
+
+def test_a_test_with_only_a_namespace_is_ours_and_its_file_names_the_service() -> None:
+    found = item("tests/infrastructure/services/test_consul_locks.py", "namespace")
+    assert is_ours(found)
+    assert kinds_used(found) == ("consul",)
+    assert kinds_used(item("tests/infrastructure/services/test_otel_collector.py", "stack")) == ("otel_collector",)
+    assert kinds_used(item("tests/infrastructure/integration/test_consul_locks.py", "namespace")) == ()
