@@ -112,15 +112,18 @@ def _point_latest(report: Path) -> None:
     temporary.replace(report.parent / "latest")
 
 
-def plan_for(settings: Settings) -> tuple[StackPlan, str]:
-    """The stack of these settings, and the words that say why this runtime. Raises HarnessError for bad input."""
+def plan_for(settings: Settings, variables: Mapping[str, str] | None = None) -> tuple[StackPlan, str]:
+    """The stack of these settings, and the words that say why this runtime. Raises HarnessError for bad input.
+
+    `variables` interpolate the compose files beside the environment's, and win.
+    """
     from harness import plan
     from harness.runtimes.choice import choose_runtime, find_binaries
 
     if settings["runtime"] == RuntimeName.EXTERNAL:
         kinds = {name: handle.kind for name, handle in read_target(settings).items()}
         return plan.plan_of_target(str(settings["target"]), kinds), f"target {settings['target']}"
-    read = _read_compose(settings)
+    read = _read_compose(settings, variables or {})
     places = image_places(settings, read.services.values())
     choice = choose_runtime(settings, places)
     binaries = find_binaries(settings, plan.bind_kinds(read)) if choice.runtime is RuntimeName.PROCESS else {}
@@ -129,14 +132,14 @@ def plan_for(settings: Settings) -> tuple[StackPlan, str]:
     return made, f"{choice.reason}; no compose/stack.yml here, so {packaged.ORIGIN}" if own else choice.reason
 
 
-def _read_compose(settings: Settings) -> ComposeFile:
+def _read_compose(settings: Settings, variables: Mapping[str, str] | None = None) -> ComposeFile:
     from harness.config import compose
     from harness.config.env_file import beside
     from harness.plan import variables_for_run
 
     files = [path if path.is_absolute() else settings.root / path for path in settings["compose"]]
     given = {**beside(files[0], os.environ), **os.environ} if files else os.environ
-    return compose.read(files, variables_for_run(given))
+    return compose.read(files, variables_for_run({**given, **(variables or {})}))
 
 
 def services_of(settings: Settings) -> dict[str, ServicePlan]:
@@ -247,6 +250,13 @@ def _about(run: Run, plan: StackPlan, reason: str) -> dict[str, Any]:
 def _public(word: str) -> str:
     name, equals, _ = word.partition("=")
     return f"{name}=***" if equals and is_sensitive(name) else word
+
+
+def private_run(run: Run, files: Iterable[Path], name: str) -> Run:
+    """A run inside a run: a keeper and leases of its own, its logs below the report of the outer one."""
+    directory = RunDir(run.directory.path.parent / rundir.new_run_id())
+    settings = run.settings.with_value("compose", tuple(files), "private stack")
+    return Run(settings, directory, run.report / "private" / f"{name}-{directory.run}")
 
 
 def running(settings: Settings) -> list[RunDir]:

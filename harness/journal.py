@@ -35,6 +35,9 @@ TEST_FINISHED = "test_finished"
 """`test`, `layer`, `uses`, `outcome`, `seconds`, `reason`, `detail`, `worker`."""
 SESSION_ERROR = "session_error"
 """`detail`: pytest itself could not go on (collection error, internal error, crashed worker)."""
+EXPERIMENT_FINISHED = "experiment_finished"
+"""`name`, `test`, `verdict`, `ending`, `cause`, `witness`, `findings`, `phases`, `measured`, `points`, `history`,
+`discarded`: what a timeline needs. Times in seconds from the experiment's beginning."""
 LEFT_BEHIND = "left_behind"
 """`what`: a list of things still there after the end."""
 RUN_FINISHED = "run_finished"
@@ -48,6 +51,7 @@ EVENT_TYPES = (
     LAYER_FINISHED,
     TEST_FINISHED,
     SESSION_ERROR,
+    EXPERIMENT_FINISHED,
     LEFT_BEHIND,
     RUN_FINISHED,
 )

@@ -232,6 +232,8 @@ async def serve(
 def setup_logging(level: int = logging.INFO) -> None:
     """Plain lines with wall-clock time on stderr, flushed at once, as the process runtime tails them."""
     logging.basicConfig(
-        level=level, stream=sys.stderr, format="%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s",
+        level=level,
+        stream=sys.stderr,
+        format="%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s",
         datefmt="%Y-%m-%dT%H:%M:%S",
     )

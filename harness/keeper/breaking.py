@@ -1,4 +1,4 @@
-"""What can be broken in a keeper's stack beyond kill, stop and pause: verbs, the capabilities they need, their undos."""
+"""What can be broken in a keeper's stack beyond kill, stop and pause: verbs, capabilities, undos."""
 
 from __future__ import annotations
 
@@ -77,7 +77,6 @@ def break_or_heal(service: Service, verb: str, request: Mapping[str, Any]) -> No
             service.state = State.STOPPED
         elif verb == "reconfigure":
             service.state = State.STARTING
-            settle(service)
 
 
 def settle(service: Service) -> None:

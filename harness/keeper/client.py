@@ -15,6 +15,7 @@ from typing import Any
 from harness.credentials import Secret
 from harness.errors import KeeperError
 from harness.keeper import wire
+from harness.keeper.remote_links import RemoteLinks, handle_class
 from harness.keeper.rundir import RunDir
 from harness.model import Endpoint, Fidelity, ServiceStatus, StackPlan, State
 from harness.stack import pick_endpoint
@@ -207,7 +208,9 @@ class RemoteStack(Mapping[str, RemoteHandle]):
 
     def __init__(self, client: KeeperClient, statuses: list[ServiceStatus]) -> None:
         self.client = client
-        self._handles = {status.name: RemoteHandle(client, status) for status in statuses}
+        self._handles: dict[str, RemoteHandle] = {
+            status.name: handle_class(RemoteHandle, status.can)(client, status) for status in statuses
+        }
 
     def __getitem__(self, name: str) -> RemoteHandle:
         return self._handles[name]
@@ -237,6 +240,11 @@ class RemoteStack(Mapping[str, RemoteHandle]):
     def plan(self) -> StackPlan:
         """What was started: images, environment, who depends on whom."""
         return wire.plan_from_wire(self.client.call("plan"))
+
+    @property
+    def links(self) -> RemoteLinks:
+        """The links of the stack by name, asked anew."""
+        return RemoteLinks(self.client)
 
     @property
     def run(self) -> str:

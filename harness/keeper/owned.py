@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from harness.errors import HarnessError, KeeperError, UsageError
 from harness.identity import Identity
 from harness.journal import FILE_NAME, LEFT_BEHIND, RUN_STARTED, SERVICE_FAILED, SERVICE_READY, Journal
 from harness.keeper import wire
+from harness.keeper.breaking import LINK, break_or_heal, capabilities, settle
 from harness.keeper.leases import Leases
+from harness.keeper.linkhost import LinkedRuntime, LinkHost
 from harness.keeper.rundir import RunDir
 from harness.keeper.watch import MainLoop
-from harness.model import ServiceStatus, State
+from harness.model import LinkPlan, ServiceStatus, State
 from harness.runtimes import make_runtime
 from harness.stack import Stack, ports_needed
 
@@ -31,6 +34,7 @@ class OwnedStack:
     def __init__(self, run_dir: RunDir, loop: MainLoop) -> None:
         self._run_dir, self._loop = run_dir, loop
         self._leases = Leases()
+        self._links = LinkHost(self._leases)
         self._lock = threading.Lock()
         self._stack: Stack | None = None
         self._started = False
@@ -58,7 +62,9 @@ class OwnedStack:
         self._journal = Journal(report / FILE_NAME)
         self._journal.write(RUN_STARTED, **request["about"])
         runtime = make_runtime(plan.runtime, self._run_dir.path, self._spawn)
-        self._stack = Stack(plan, runtime, addresses, report / "logs")
+        for link in plan.links:
+            self._links.open(link, addresses)
+        self._stack = Stack(plan, LinkedRuntime(runtime, self._links), addresses, report / "logs")
         self._stack.start(lambda status: self._progress(status, tell))
 
     def _progress(self, status: ServiceStatus, tell: Tell) -> None:
@@ -114,7 +120,12 @@ class OwnedStack:
 
     def statuses(self) -> list[Any]:
         """The statuses of all services; empty before the start."""
-        return [wire.status_to_wire(status) for status in self._stack.statuses()] if self._stack else []
+        return [self._to_wire(status) for status in self._stack.statuses()] if self._stack else []
+
+    def _to_wire(self, status: ServiceStatus) -> Any:
+        """With what can be done to the service here."""
+        known = self._stack.services.get(status.name) if self._stack else None
+        return wire.status_to_wire(replace(status, can=capabilities(known.instance)) if known else status)
 
     def about(self) -> dict[str, str]:
         """The runtime of the stack, and the address that its services can call us back on."""
@@ -132,16 +143,42 @@ class OwnedStack:
         """`kill`, `stop`, `start`, `restart`, `pause`, `resume` one service. Returns its status."""
         if self._stack is None:
             raise UsageError("no stack is up")
+        if service.startswith(LINK):
+            return self._links.operate(verb, service.removeprefix(LINK), request)
         target = self._stack.service(service)
         match verb:
             case "stop":
                 target.stop(request.get("grace"))
             case "start":
                 target.start(bool(request.get("wait", True)))
-            case _:
+            case "kill" | "restart" | "pause" | "resume":
                 getattr(target, verb)()
+            case _:
+                break_or_heal(target, verb, request)
         self._note_children()
-        return wire.status_to_wire(target.status())
+        told = self._to_wire(target.status())
+        settle(target)  # for a start that nobody waits for
+        return told
+
+    def links_to_wire(self) -> list[Any]:
+        """Every link: its plan and where clients of it connect."""
+        return [
+            {
+                "name": name,
+                "target": link.target,
+                "sources": list(link.sources),
+                "endpoint": asdict(self._links.endpoints[name]),
+            }
+            for name, link in self._links.planned.items()
+        ]
+
+    def open_link(self, request: dict[str, Any]) -> Any:
+        """A link in front of a running service, for clients that will use its address."""
+        if self._stack is None:
+            raise UsageError("no stack is up")
+        link = LinkPlan(request["name"], request["target"], request.get("port", ""))
+        self._links.open(link, self._stack.addresses)
+        return self.links_to_wire()
 
     def close(self, loop: MainLoop, grace: float = ASKED_GRACE) -> list[str]:
         """Stop everything and give the addresses back. Runs on the main thread. Returns what is left behind."""
@@ -158,6 +195,7 @@ class OwnedStack:
         if self._stack is None:
             return []
         left = self._stack.close(grace)
+        self._links.close()
         if left and self._journal:
             self._journal.write(LEFT_BEHIND, what=left)
         return left

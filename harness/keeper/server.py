@@ -22,6 +22,7 @@ from typing import Any
 from harness.errors import HarnessError, UsageError
 from harness.identity import Identity
 from harness.keeper import wire
+from harness.keeper.breaking import HEALS, UNDO, Undo, Undos
 from harness.keeper.owned import ASKED_GRACE, OwnedStack
 from harness.keeper.rundir import RunDir
 from harness.keeper.watch import MainLoop
@@ -29,10 +30,8 @@ from harness.runtimes.child import become_subreaper
 
 log = logging.getLogger("keeper")
 ASKED = "asked to close"
+OPERATIONS = frozenset({*UNDO, *HEALS, "flaws"})
 Send = Callable[[dict[str, Any]], None]
-
-UNDO = {"pause": "resume", "kill": "start", "stop": "start"}
-"""What heals an operation whose client disconnects before it did so itself."""
 
 
 class Connection(socketserver.StreamRequestHandler):
@@ -42,24 +41,27 @@ class Connection(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         """Answer requests until the client goes."""
-        undos: list[tuple[str, str]] = []
         self._sending = threading.Lock()
         with suppress(OSError):  # the client is gone, which ends the loop like the end of its lines
             for line in self.rfile:
-                self._answer(line, undos)
-        for service, verb in reversed(undos):
-            log.info("client gone: %s %s", verb, service)
-            self._heal(service, verb)
+                self._answer(line)
+        self._heal(self.server.undos.take(id(self)), "client gone")
 
-    def _heal(self, service: str, verb: str) -> None:
-        try:
-            self.server.owned.operate(verb, service, {})
-        except Exception:  # the other undos are tried all the same
-            log.exception("healing %s failed", service)
+    def _heal(self, undos: list[Undo], why: str) -> list[str]:
+        """Run these undos. Returns those that failed, in words."""
+        failed = []
+        for target, verb in undos:
+            log.info("%s: %s %s", why, verb, target)
+            try:
+                self.server.owned.operate(verb, target, {"wait": False})
+            except Exception as error:  # the other undos are tried all the same
+                log.exception("healing %s failed", target)
+                failed.append(f"{verb} {target}: {error}")
+        return failed
 
-    def _answer(self, line: bytes, undos: list[tuple[str, str]]) -> None:
+    def _answer(self, line: bytes) -> None:
         try:
-            answer = {"ok": self._perform(_request(line), undos)}
+            answer = {"ok": self._perform(_request(line))}
         except Exception as error:  # the client raises it again; the keeper goes on
             if not isinstance(error, HarnessError):
                 log.exception("request %s failed", line[:200])
@@ -72,7 +74,7 @@ class Connection(socketserver.StreamRequestHandler):
             self.wfile.write(wire.encode(message))
             self.wfile.flush()
 
-    def _perform(self, request: dict[str, Any], undos: list[tuple[str, str]]) -> Any:
+    def _perform(self, request: dict[str, Any]) -> Any:
         operation, owned = request["op"], self.server.owned
         match operation:
             case "hello":
@@ -91,12 +93,27 @@ class Connection(socketserver.StreamRequestHandler):
             case "close":
                 self.server.loop.end(ASKED)
                 return self.server.closed()
-            case "kill" | "stop" | "start_service" | "restart" | "pause" | "resume":
-                verb, service = operation.removesuffix("_service"), request["service"]
-                _note_undo(undos, service, verb)
-                return owned.operate(verb, service, request)
+            case "links":
+                return owned.links_to_wire()
+            case "open_link":
+                return owned.open_link(request)
+            case "broken":
+                return self.server.undos.active()
+            case "heal":
+                return self._heal(self.server.undos.take(), "asked to heal")
+            case _ if operation.removesuffix("_service") in OPERATIONS:
+                return self._operate(operation.removesuffix("_service"), request["service"], request)
             case _:
                 raise UsageError(f"the keeper knows no operation {operation!r}")
+
+    def _operate(self, verb: str, target: str, request: dict[str, Any]) -> Any:
+        """The undo is noted before the operation, and forgotten only when it has been healed."""
+        if verb in UNDO:
+            self.server.undos.note(id(self), target, verb)
+        answer = self.server.owned.operate(verb, target, request)
+        if verb in HEALS:
+            self.server.undos.note(id(self), target, verb)
+        return answer
 
 
 def _request(line: bytes) -> dict[str, Any]:
@@ -109,14 +126,6 @@ def _request(line: bytes) -> dict[str, Any]:
     return request
 
 
-def _note_undo(undos: list[tuple[str, str]], service: str, verb: str) -> None:
-    if verb in UNDO:
-        undos.append((service, UNDO[verb]))
-    elif verb in {"start", "resume", "restart"}:
-        healed = {"start": {"start"}, "resume": {"resume"}, "restart": {"start", "resume"}}[verb]
-        undos[:] = [undo for undo in undos if undo[0] != service or undo[1] not in healed]
-
-
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     """Listens on the run directory's socket."""
 
@@ -126,6 +135,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     def __init__(self, run_dir: RunDir, loop: MainLoop) -> None:
         self.run_dir, self.loop = run_dir, loop
         self.owned = OwnedStack(run_dir, loop)
+        self.undos = Undos()
         self._gone = threading.Event()
         self._left: list[str] = []
         old = os.umask(0o177)

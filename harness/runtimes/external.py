@@ -28,6 +28,8 @@ from harness.model import Endpoint, Fidelity, Source
 from harness.services import SERVICES, kind_named
 from harness.services.base import Kind
 
+ENCRYPTED = {"http": "https", "redis": "rediss", "grpc": "grpcs"}
+"""What a scheme is called over TLS; those that are not here have no such form."""
 COMMAND_TIMEOUT = 10.0
 """Seconds that a command which prints a secret may take."""
 KEYS = frozenset({"kind", "endpoints", "credentials", "tls", "needs"})
@@ -118,13 +120,19 @@ class _Reader:
         for key in entry.keys() - KEYS:
             raise self.fail(name, f"unknown key {key!r}: expected {', '.join(sorted(KEYS))}")
         kind = self.kind(name, entry.get("kind", name))
-        authority = self.authority(name, entry.get("tls") or {})
-        endpoints = entry.get("endpoints") or {}
+        authority = self.authority(name, self.table(name, entry, "tls"))
+        endpoints = self.table(name, entry, "endpoints")
         if not endpoints:
             raise self.fail(name, f'expected endpoints, such as endpoints.{kind.ports[0].name} = "..."')
         found = {key: self.endpoint(name, kind, key, text, authority) for key, text in endpoints.items()}
-        credentials = self.credentials(name, entry.get("credentials") or {})
+        credentials = self.credentials(name, self.table(name, entry, "credentials"))
         return ExternalHandle(name, kind.name, found, credentials, needs=self.needs(name, entry.get("needs", [])))
+
+    def table(self, service: str, entry: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+        found = entry.get(key, {})
+        if not isinstance(found, dict):
+            raise self.fail(service, f"{key}: expected a table, such as {key}.NAME = ...")
+        return found
 
     def needs(self, service: str, wanted: Any) -> tuple[str, ...]:
         others = self._services - {service}
@@ -134,7 +142,7 @@ class _Reader:
 
     def kind(self, service: str, wanted: str) -> Kind:
         for kind in SERVICES:
-            if wanted in {kind.name, kind.name.replace("_", "-")}:
+            if wanted in (kind.name, kind.name.replace("_", "-")):
                 return kind
         raise self.fail(
             service, f"unknown kind {wanted!r}: expected one of {', '.join(kind.name for kind in SERVICES)}"
@@ -152,12 +160,20 @@ class _Reader:
         known = {port.name: port for port in kind.ports}
         if key not in known:
             raise self.fail(service, f"endpoints.{key}: expected one of {', '.join(known)}")
-        parts = urlsplit(str(text))
-        if not parts.scheme or not parts.hostname or parts.password or parts.username:
-            raise self.fail(service, f"endpoints.{key}: expected SCHEME://HOST[:PORT] without credentials")
-        return Endpoint(
-            key, parts.hostname, parts.port or _default_port(parts.scheme, known[key].number), parts.scheme, authority
-        )
+        try:
+            parts = urlsplit(str(text))
+            port = parts.port
+        except ValueError as error:
+            raise self.fail(service, f"endpoints.{key}: {error}") from error
+        more = parts.password or parts.username or parts.path.strip("/") or parts.query or parts.fragment
+        if not parts.scheme or not parts.hostname or more:
+            raise self.fail(service, f"endpoints.{key}: expected SCHEME://HOST[:PORT] without credentials or path")
+        usual = known[key].scheme
+        schemes = [scheme for scheme in (usual, ENCRYPTED.get(usual)) if scheme]
+        if parts.scheme not in schemes:
+            raise self.fail(service, f"endpoints.{key}: scheme {parts.scheme!r}: expected {' or '.join(schemes)}")
+        port = port or _default_port(parts.scheme, known[key].number)
+        return Endpoint(key, parts.hostname, port, parts.scheme, authority)
 
     def credentials(self, service: str, entry: Mapping[str, Any]) -> dict[str, Secret]:
         return dict(self.secret(service, key, value) for key, value in entry.items())

@@ -32,13 +32,15 @@ class Reference:
     @property
     def name(self) -> str:
         """As an engine takes it: short for Docker Hub, with the registry's host otherwise."""
-        repository = self.repository.removeprefix("library/") if self.on_hub else f"{self.registry}/{self.repository}"
+        short = self.repository.removeprefix("library/")
+        plain = self.repository if "/" in short else short
+        repository = plain if self.on_hub else f"{self.registry}/{self.repository}"
         return repository + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
 
 
 def parse(image: str) -> Reference:
     """Read an image name. Source: distribution/reference, "Grammar". Raises UsageError for an empty part."""
-    rest, _, digest = image.partition("@")
+    rest, at, digest = image.partition("@")
     host, slash, path = rest.partition("/")
     if slash and ("." in host or ":" in host or host == "localhost"):
         registry, rest = (HUB if host in _HUB_NAMES else host), path
@@ -46,12 +48,20 @@ def parse(image: str) -> Reference:
         registry = HUB
     repository, colon, tag = rest.rpartition(":")
     if not colon or "/" in tag:
-        repository, tag = rest, ""
-    if not repository or (digest and ":" not in digest):
+        repository, tag, colon = rest, "", ""
+    halves = digest.split(":") if at else ["-", "-"]
+    if not all((*repository.split("/"), *halves)) or len(halves) != 2 or (colon and not tag):
         raise UsageError(f"image {image!r}: expected [REGISTRY/]NAME[:TAG][@ALGORITHM:DIGEST]")
     if registry == HUB and "/" not in repository:
         repository = f"library/{repository}"
     return Reference(registry, repository, tag or ("" if digest else "latest"), digest)
+
+
+def engine_name(image: str) -> str:
+    """A name that an engine can tag an image with. A digest is no part of it; it makes the tag where there is none."""
+    reference = parse(image)
+    tag = reference.tag or reference.digest.partition(":")[2][:12]
+    return Reference(reference.registry, reference.repository, tag).name
 
 
 def candidates(image: str, replacements: Mapping[str, str], mirror: str = "") -> tuple[str, ...]:

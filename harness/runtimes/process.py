@@ -156,10 +156,10 @@ def _more(kind: str) -> tuple[Port, ...]:
 
 
 def _emulator(kind: Kind) -> tuple[str, ...]:
-    """The command of a kind's emulator. Raises PlanError where there is none: then only a real server will do."""
-    if util.find_spec(f"harness.emulators.{kind.name}") is None:
+    """The command of a kind's emulator. Raises PlanError when what it is made of is not installed."""
+    if not all(map(util.find_spec, kind.emulator_libraries)):
         raise PlanError(
-            f"{kind.name} has no emulator, and no {' or '.join(kind.programs)} is here",
+            f"no {' or '.join(kind.programs)} is here, and the emulator needs {', '.join(kind.emulator_libraries)}",
             "install one, or `pip install 'infra-harness[embedded]'`, or use the docker runtime",
         )
     return kind.emulator

@@ -7,12 +7,15 @@ Knows no engine; what a registry refuses is told in its own words.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
@@ -42,21 +45,30 @@ class Described:
 
 
 class Registry:
-    """One registry. `login` is a pair of user and password, asked for only when the registry challenges."""
+    """One registry. `login` is a pair of user and password, asked for only when the registry challenges.
+
+    What .netrc says is never sent: requests would put it in the place of the token.
+    """
 
     def __init__(self, host: str, login: tuple[str, str] | None = None, scheme: str = "") -> None:
         self._base = f"{scheme or _scheme(host)}://{'registry-1.docker.io' if host == HUB else host}"
         self._login = login
         self._session = requests.Session()
+        self._session.auth = _bare
+        self._session.trust_env = not _on_loopback(host)
 
     def describe(self, reference: Reference, image: str) -> Described:
         """What an image is. Raises RuntimeUnavailable with the registry's own words."""
-        answer = self._manifest(reference.repository, reference.digest or reference.tag)
-        digest = answer.headers.get("Docker-Content-Digest", "")
-        data = answer.json()
-        if data.get("mediaType") in INDEX_TYPES or "manifests" in data:
-            return Described(image, digest, self._sizes(reference.repository, data), True)
-        return Described(image, digest, {"": layers_size(data)}, False)
+        name = reference.digest or reference.tag
+        try:
+            with self._session:
+                data, digest = self._manifest(reference.repository, name)
+                if data.get("mediaType") in INDEX_TYPES or "manifests" in data:
+                    return Described(image, digest, self._sizes(reference.repository, data), True)
+                return Described(image, digest, {"": layers_size(data)}, False)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            why = f"registry: {reference.repository}: what came is no manifest ({type(error).__name__})"
+            raise RuntimeUnavailable(why, "see whether a proxy answers in its place") from error
 
     def _sizes(self, repository: str, index: Mapping[str, Any]) -> dict[str, int]:
         sizes = {}
@@ -65,10 +77,11 @@ class Registry:
             if platform.get("os") in {None, "unknown"}:
                 continue  # attestations lie beside the images
             name = f"{platform['os']}/{platform['architecture']}"
-            sizes[name] = layers_size(self._manifest(repository, entry["digest"]).json())
+            sizes[name] = layers_size(self._manifest(repository, entry["digest"])[0])
         return sizes
 
-    def _manifest(self, repository: str, name: str) -> requests.Response:
+    def _manifest(self, repository: str, name: str) -> tuple[Any, str]:
+        """A manifest or index, and its digest: the registry's word, or counted where it gives none."""
         url = f"{self._base}/v2/{repository}/manifests/{name}"
         headers = {"Accept": ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))}
         try:
@@ -79,22 +92,35 @@ class Registry:
             answer.raise_for_status()
         except requests.RequestException as error:
             raise RuntimeUnavailable(f"registry: {repository}: {_words(error)}", "see the image's name") from error
-        return answer
+        digest = answer.headers.get("Docker-Content-Digest")
+        return answer.json(), digest or f"sha256:{hashlib.sha256(answer.content).hexdigest()}"
 
     def _authorise(self, challenge: str) -> None:
         """Follow a challenge. Source: distribution specification, "Token authentication"."""
         scheme, _, rest = challenge.partition(" ")
         if scheme.lower() == "basic":
-            self._session.auth = self._login
+            self._session.auth = self._login or _bare
             return
         parameters = dict(_PARAMETER.findall(rest))
         if scheme.lower() != "bearer" or "realm" not in parameters:
             return
         realm = parameters.pop("realm")
-        answer = requests.get(realm, params=parameters, auth=self._login, timeout=TIMEOUT)
+        answer = self._session.get(realm, params=parameters, auth=self._login or _bare, timeout=TIMEOUT)
         answer.raise_for_status()
         token = answer.json().get("token") or answer.json().get("access_token")
-        self._session.headers["Authorization"] = f"Bearer {token}"
+        self._session.auth = _with_header(f"Bearer {token}")
+
+
+def _bare(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _with_header(value: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    def put(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = value
+        return request
+
+    return put
 
 
 def layers_size(manifest: Mapping[str, Any]) -> int:
@@ -109,24 +135,35 @@ def describe(image: str, scheme: str = "") -> Described:
     return Registry(reference.registry, _stored_login(reference.registry), scheme).describe(reference, image)
 
 
-def _stored_login(host: str, home: Path | None = None) -> tuple[str, str] | None:
-    file = (home or Path.home()) / ".docker" / "config.json"
+def _stored_login(host: str) -> tuple[str, str] | None:
+    """Source: docker's command line, "docker login": keys are `HOST` or `https://HOST/v1/`, DOCKER_CONFIG moves it."""
+    file = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+    wanted = "index.docker.io" if host == HUB else host
     try:
-        entry = json.loads(file.read_text(encoding="utf-8")).get("auths", {})
-    except (OSError, ValueError):
-        return None
-    key = "https://index.docker.io/v1/" if host == HUB else host
-    coded = (entry.get(key) or {}).get("auth", "")
-    user, colon, password = base64.b64decode(coded).decode(errors="replace").partition(":")
+        entries = json.loads(file.read_text(encoding="utf-8"))["auths"]
+        coded = [entry.get("auth", "") for key, entry in entries.items() if _host_of(key) == wanted]
+        user, colon, password = base64.b64decode("".join(coded[:1])).decode(errors="replace").partition(":")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # nobody logged in here, or not in a form that we read
     return (user, password) if colon else None
 
 
+def _host_of(key: str) -> str:
+    return key.rpartition("://")[2].partition("/")[0]
+
+
+def _on_loopback(host: str) -> bool:
+    name = urlsplit(f"//{host}").hostname or ""
+    return name in {"localhost", "::1"} or name.startswith("127.")
+
+
 def _scheme(host: str) -> str:
-    name = host.rpartition(":")[0] or host
-    return "http" if name in {"localhost", "127.0.0.1", "[::1]"} else "https"
+    return "http" if _on_loopback(host) else "https"
 
 
 def _words(error: requests.RequestException) -> str:
+    if isinstance(error, requests.JSONDecodeError):
+        return "its token server does not answer in JSON"
     if error.response is None:
         return f"cannot be reached ({type(error).__name__})"
     try:
@@ -170,4 +207,7 @@ def write_lock(file: Path, described: list[Described], platforms: tuple[str, ...
             lacks = ", ".join(missing) or "an index over architectures"
             raise RuntimeUnavailable(f"image {item.image}: lacks {lacks}", "choose an image that is built for all")
     images = {item.image: {"digest": item.digest, "bytes": dict(item.sizes)} for item in described}
-    file.write_text(json.dumps({"images": images}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    try:
+        file.write_text(json.dumps({"images": images}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise RuntimeUnavailable(f"lock file {file}: {error.strerror}", "make its directory writable") from error

@@ -81,6 +81,8 @@ class Kind(ABC):
     fixture: ClassVar[str]
     libraries: ClassVar[tuple[str, ...]] = ()
     """What `ready` imports when it is first called: whoever measures it imports them before."""
+    emulator_libraries: ClassVar[tuple[str, ...]] = ()
+    """Modules of optional dependencies that the emulator cannot do without."""
 
     # -- what is here -----------------------------------------------------------------------------------------
 

@@ -60,6 +60,8 @@ class Consul(Kind):
                 "-bind": 1,
                 "-log-level": 1,
                 "-datacenter": 1,
+                "-retry-join": 1,
+                "-retry-interval": 1,
             },
         )
         kept = _without(words, ("-client", "-bind"))

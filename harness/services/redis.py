@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import uuid
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from importlib import util
 from pathlib import Path
@@ -31,6 +32,8 @@ FLAGS = {
     "--save": 1,
     "--maxmemory": 1,
     "--maxmemory-policy": 1,
+    "--maxclients": 1,
+    "--sentinel": 0,
 }
 """Settings that a compose command may override, and how many values each takes."""
 
@@ -45,6 +48,7 @@ class Redis(Kind):
     programs: ClassVar[tuple[str, ...]] = ("redis-server", "valkey-server")
     ports: ClassVar[tuple[Port, ...]] = (Port("redis", 6379, "redis"),)
     secret_variables: ClassVar[tuple[str, ...]] = ("REDIS_PASSWORD",)
+    emulator_libraries: ClassVar[tuple[str, ...]] = ("fakeredis",)
     facts: ClassVar[ImageFacts] = ImageFacts(
         user="redis (uid 999), dropped to by the entrypoint",
         has_shell=True,
@@ -100,16 +104,19 @@ class Redis(Kind):
         return {"password": Secret(password)} if password else {}
 
     def ready(self, handle: Handle) -> str:
-        """Not loading, and a value written, read and deleted."""
+        """A primary: a value written, read and deleted. A replica: in step with its primary. A Sentinel: it knows one.
+
+        Which of the three it is, the server says itself: roles change in a failover.
+        """
         import redis
 
-        key, value = f"harness:ready:{uuid.uuid4().hex}", uuid.uuid4().hex
         client = self.client(handle)
         try:
-            client.set(key, value, px=10_000)
-            if client.getdel(key) != value:
-                raise NotYet("a key read back different from what was written")
             info = client.info("server")
+            if "sentinel" in {info.get("redis_mode"), info.get("server_mode")}:  # Valkey 9 renamed it
+                _watches(client.sentinel_masters())
+            else:
+                _serves(client, client.info("replication"))
         except redis.RedisError as error:
             raise NotYet(f"{type(error).__name__}: {error}") from error
         finally:
@@ -166,6 +173,23 @@ class Redis(Kind):
                 client.delete(key)
         finally:
             client.close()
+
+
+def _watches(primaries: Collection[object]) -> None:
+    if not primaries:
+        raise NotYet("this Sentinel watches no primary")
+
+
+def _serves(client: redis.Redis, replication: Mapping[str, object]) -> None:
+    """Raises NotYet when it is a replica out of step, or does not give back what was written."""
+    if replication["role"] == "slave":
+        if replication["master_link_status"] != "up":
+            raise NotYet("a replica whose link to its primary is down")
+        return
+    key, value = f"harness:ready:{uuid.uuid4().hex}", uuid.uuid4().hex
+    client.set(key, value, px=10_000)
+    if client.getdel(key) != value:
+        raise NotYet("a key read back different from what was written")
 
 
 def _wheels() -> tuple[tuple[str, str], ...]:

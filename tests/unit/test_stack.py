@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from harness.ports import Handle
 from harness.probes.poll import Deadline, NotYet
 from harness.services import kind_named
 from harness.stack import Stack, pick_endpoint, ports_needed, tail
-from tests.unit.rigs.core_rig import FakeInstance, FakeRuntime, addresses_of, plan_of, service
+from tests.unit.rigs.core_rig import FakeInstance, FakeRuntime, addresses_of, eventually, plan_of, service
 
 
 @pytest.fixture
@@ -28,6 +29,46 @@ def stack_of(runtime: FakeRuntime, tmp_path: Path, *services: ServicePlan, **mor
 
 def states(stack: Stack) -> dict[str, str]:
     return {status.name: str(status.state) for status in stack.statuses()}
+
+
+# -- what runs to its end -------------------------------------------------------------------------------
+
+
+def test_what_others_wait_for_the_end_of_is_ready_when_it_ended_well(runtime: FakeRuntime, tmp_path: Path) -> None:
+    migrate = runtime.instance("migrate")
+    plans = (service("migrate", one_shot=True), service("app", "migrate"))
+    stack = stack_of(runtime, tmp_path, *plans, ready_timeout=10)
+    thread = threading.Thread(target=stack.start)
+    thread.start()
+    eventually(lambda: "launch migrate" in runtime.events)
+    time.sleep(0.15)
+    assert "launch app" not in runtime.events
+    migrate.ending = "exited with code 0"
+    thread.join(10)
+    assert states(stack) == {"migrate": "ready", "app": "ready"}
+
+
+def test_what_ends_badly_blocks_those_who_wait_for_it(runtime: FakeRuntime, tmp_path: Path) -> None:
+    runtime.instance("migrate", ending="exited with code 3")
+    stack = stack_of(runtime, tmp_path, service("migrate", one_shot=True), service("app", "migrate"))
+    stack.start()
+    assert states(stack) == {"migrate": "failed", "app": "blocked"}
+
+
+def test_what_never_ends_is_told(runtime: FakeRuntime, tmp_path: Path) -> None:
+    stack = stack_of(runtime, tmp_path, service("migrate", one_shot=True), ready_timeout=0.1)
+    stack.start()
+    assert "last seen: it has not come to its end yet" in stack.statuses()[0].cause
+
+
+@pytest.mark.parametrize(("health", "expected"), [(None, "ready"), (True, "failed")])
+def test_an_unknown_service_that_ends_well_is_done_unless_it_has_a_health_check(
+    runtime: FakeRuntime, tmp_path: Path, health: bool | None, expected: str
+) -> None:
+    runtime.instance("chown", ending="exited with code 0", health=health)
+    stack = stack_of(runtime, tmp_path, service("chown"))
+    stack.start()
+    assert states(stack) == {"chown": expected}
 
 
 # -- starting -------------------------------------------------------------------------------------------

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from docker.errors import DockerException
 from requests import RequestException
 
-from harness.errors import RuntimeUnavailable
+from harness.errors import ImageError, RuntimeUnavailable
 from harness.runtimes.docker.engine import ASK_TIMEOUT, ask, make_client, reason
-from harness.runtimes.docker.images import Progress, classify, ensure, present
+from harness.runtimes.docker.images import Progress, classify, ensure, name_on_engine
 
 
 def why_not(images: Mapping[str, tuple[str, ...]], policy: str) -> str:
     """Why this stack cannot run as containers here; empty when it can. Takes a few seconds at the most."""
     try:
         ask()
+        missing = _missing(images)
+        if not missing:
+            return ""
+        if policy == "never":
+            return f"the engine has no image {missing[0]}, and --pull is never"
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            answers = list(pool.map(_refused, (images[image] for image in missing)))
     except RuntimeUnavailable as error:
         return error.message
-    missing = _missing(images)
-    if not missing:
-        return ""
-    if policy == "never":
-        return f"the engine has no image {missing[0]}, and --pull is never"
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        answers = pool.map(_refused, (images[image] for image in missing))
+    except (DockerException, RequestException) as error:
+        return f"the engine does not say which images it has: {reason(error)}"
     return next((answer for answer in answers if answer), "")
 
 
-def _missing(images: Iterable[str]) -> list[str]:
+def _missing(images: Mapping[str, tuple[str, ...]]) -> list[str]:
     client = make_client(ASK_TIMEOUT)
     try:
-        return [image for image in images if not present(client, image)]
+        return [image for image, places in images.items() if not name_on_engine(client, image, places)]
     finally:
         client.close()
 
@@ -65,5 +67,7 @@ def _have(image: str, places: tuple[str, ...], policy: str, tell: Progress) -> N
     client = make_client()
     try:
         ensure(client, image, places, policy, tell)
+    except (DockerException, RequestException) as error:
+        raise ImageError(f"image {image}: {reason(error)}", "see the engine's log") from error
     finally:
         client.close()

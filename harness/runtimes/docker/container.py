@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import DockerException, ImageNotFound, NotFound
 from docker.types import EndpointConfig, Healthcheck, Mount, Ulimit
 from requests import RequestException
 from testcontainers.core.container import DockerContainer
@@ -16,6 +17,7 @@ from testcontainers.core.container import DockerContainer
 from harness.errors import PortError, ServiceError
 from harness.model import ContainerOptions, Endpoint, Health, ServicePlan
 from harness.runtimes.docker.engine import reason
+from harness.runtimes.docker.images import name_on_engine
 from harness.runtimes.docker.logs import LogPump
 
 NANO = 1_000_000_000
@@ -27,6 +29,7 @@ class ContainerInstance:
     def __init__(self, service: ServicePlan, request: Request, log: Path) -> None:
         self.service, self._request = service, request
         self._container: Any = None
+        self.client: Any = None
         self._pump = LogPump(log)
         self._lock = threading.RLock()
 
@@ -66,6 +69,8 @@ class ContainerInstance:
             self._container.reload()
         except NotFound:
             return {"Status": "removed", "ExitCode": -1, "Error": "somebody removed the container"}
+        except (DockerException, RequestException) as error:
+            raise ServiceError(f"{self.service.name}: the engine does not say how it is: {reason(error)}") from error
         state: dict[str, Any] = self._container.attrs["State"]
         return state
 
@@ -79,17 +84,21 @@ class ContainerInstance:
                     self._create()
                 else:
                     self._container.start()
+                self._pump.follow(self._container)
             except (DockerException, RequestException) as error:
                 raise explain(self.service, error) from error
-            self._pump.follow(self._container)
 
     def _create(self) -> None:
         made = self._request.container(self.service)
+        self._end_client()  # of a try before
+        self.client = made.get_docker_client().client
+        made.image = name_on_engine(self.client, made.image)
+        if not made.image:  # Testcontainers would pull it, whatever the policy says
+            raise ImageNotFound(f"No such image: {self.service.image}")
         try:
             made.start()
         finally:
             self._container = made._container  # a container that was created and did not start is still ours
-            self.client = made.get_docker_client().client
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
@@ -142,19 +151,22 @@ class ContainerInstance:
             return
         try:
             call()
-        except (APIError, RequestException) as error:
+        except (DockerException, RequestException) as error:
             if getattr(error, "status_code", 0) in {304, 404, 409}:  # done already, gone, or not running
                 return
             raise ServiceError(f"{self.service.name}: {verb}: {reason(error)}") from error
 
     def _wait_stopped(self) -> None:
         if self._container is not None and self._state().get("Running"):
-            self._container.wait(timeout=10)
+            self._tell("wait", lambda: self._container.wait(timeout=10))
 
     def close(self) -> None:
         """End the log's thread and the client. The container itself goes by its label."""
         self._pump.close()
-        if self._container is not None:
+        self._end_client()
+
+    def _end_client(self) -> None:
+        if self.client is not None:
             self.client.close()
 
 
@@ -264,6 +276,6 @@ def explain(service: ServicePlan, error: Exception) -> ServiceError | PortError:
         return ServiceError(f"{service.name}: image {service.image} is not on the engine", "pull it, or allow pulling")
     if "port is already allocated" in said or "address already in use" in said:
         return PortError(f"{service.name}: {said}", "somebody outside took a leased port; run again")
-    if "exec format error" in said or "does not match the detected host platform" in said:
+    if "exec format error" in said or re.search(r"does not match the (detected host|specified) platform", said):
         return ServiceError(f"{service.name}: image {service.image} is built for another architecture: {said}")
     return ServiceError(f"{service.name}: {said}")

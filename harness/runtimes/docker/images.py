@@ -16,7 +16,7 @@ from requests import RequestException
 
 from harness.errors import ImageError, RuntimeUnavailable
 from harness.runtimes.docker.engine import make_client, reason
-from harness.runtimes.images import parse
+from harness.runtimes.images import engine_name, parse
 from harness.runtimes.registry import describe
 
 TRIES = 4
@@ -35,19 +35,27 @@ class Refusal:
     next_step: str
 
 
-# What registries and engines say, and what it means. The first that matches counts.
+# What registries and engines say, and what it means. The first that matches counts. A number counts as a status only
+# where it stands alone: digests, ports and tags are full of digits, and names of images full of words.
 _REFUSALS: tuple[tuple[str, str, bool, str], ...] = (
-    (r"toomanyrequests|rate limit|too many requests|429", "the registry limits how much is pulled from here", True,
+    (r"no space left on device|disk quota exceeded", "the engine's disk is full", False,
+     "free space: `docker system df`"),
+    (r"toomanyrequests|rate limit|too many requests|(?<![\w.:/@-])429\b",
+     "the registry limits how much is pulled from here", True,
      "log in with `docker login`, use a mirror (--mirror), or wait"),
-    (r"unauthorized|denied|authentication required|403 Forbidden|no basic auth", "the registry denies access", False,
-     "log in with `docker login`, or correct the image's name: registries deny what does not exist, too"),
-    (r"manifest unknown|not found|does not exist|no such image|404", "there is no such image", False,
-     "correct the name or tag in the compose file"),
-    (r"no space left", "the engine's disk is full", False, "free space: `docker system df`"),
-    (r"no matching manifest", "the image is not built for this engine's architecture", False,
+    (r"no matching manifest|no match for platform|does not match the (specified|detected host) platform"
+     r"|exec format error|cannot be used on this platform",
+     "the image is not built for this engine's architecture", False,
      "choose an image with this architecture, or set up emulation"),
-    (r"dial tcp|lookup|i/o timeout|connection refused|network is unreachable|TLS handshake|EOF|timeout|50[0-9]",
-     "the registry cannot be reached", True, "check the network; offline: `harness images load`, or --pull never"),
+    (r"unauthorized|access ?denied|(?<!permission )denied(:|$)|is denied|authentication required|403 Forbidden"
+     r"|no basic auth", "the registry denies access", False,
+     "log in with `docker login`, or correct the image's name: registries deny what does not exist, too"),
+    (r"manifest unknown|name unknown|: not found|\w not found:|not found$|does not exist|no such image|404 not found",
+     "there is no such image", False, "correct the name or tag in the compose file"),
+    (r"dial tcp|\blookup \S+( on \S+)?:|i/o timeout|connection re(fused|set)|network is unreachable|no route to host"
+     r"|TLS handshake|\bEOF\b|(?<![\w.:/@-])50[0-9]\b|deadline exceeded|Client\.Timeout|timed out"
+     r"|request canceled", "the registry cannot be reached", True,
+     "check the network; offline: `harness images load`, or --pull never"),
 )  # fmt: skip
 
 
@@ -59,14 +67,18 @@ def classify(said: str) -> Refusal:
     return Refusal(said.strip() or "no reason given", False, "see the engine's log")
 
 
-def present(client: Any, image: str, places: Iterable[str] = ()) -> bool:
-    """Whether the engine has an image; the very one when a place names it by digest."""
-    try:
-        found = client.images.get(image)
-    except ImageNotFound:
-        return False
-    wanted = {parse(place).digest for place in places} - {""}
-    return not wanted or any(digest.rpartition("@")[2] in wanted for digest in found.attrs.get("RepoDigests") or [])
+def name_on_engine(client: Any, image: str, places: Iterable[str] = ()) -> str:
+    """The name under which the engine has an image, empty when it has not; the very one when a digest is named.
+
+    What came from another place than its name says cannot bear its digest in its name (see `engine_name`).
+    """
+    wanted = {parse(place).digest for place in (image, *places)} - {""}
+    for name in dict.fromkeys((image, engine_name(image))):
+        with suppress(ImageNotFound):
+            digests = client.images.get(name).attrs.get("RepoDigests") or []
+            if not wanted or wanted & {digest.rpartition("@")[2] for digest in digests}:
+                return name
+    return ""
 
 
 def ensure(client: Any, image: str, places: tuple[str, ...], policy: str, tell: Progress) -> str:
@@ -75,7 +87,7 @@ def ensure(client: Any, image: str, places: tuple[str, ...], policy: str, tell: 
     `policy` is `always`, `missing` or `never`; `places` are tried in order, and what is pulled from another place is
     tagged with the name of the compose file. Raises ImageError.
     """
-    if policy != "always" and present(client, image, places):
+    if policy != "always" and name_on_engine(client, image, places):
         return image
     if policy == "never":
         raise ImageError(f"image {image} is not on the engine, and --pull is never", "`harness images load FILE`")
@@ -88,7 +100,7 @@ def ensure(client: Any, image: str, places: tuple[str, ...], policy: str, tell: 
             refusals.append(error)
             continue
         if place != image:
-            client.images.get(place).tag(image)
+            client.images.get(place).tag(engine_name(image))
         return image
     raise refusals[-1]
 
@@ -164,19 +176,24 @@ def _engine() -> Iterator[Any]:
 def on_engine(images: Iterable[str]) -> dict[str, int]:
     """The size in bytes of each image that the engine has. Raises RuntimeUnavailable."""
     found = {}
-    with _engine() as client:
-        for image in images:
-            with suppress(ImageNotFound):
-                found[image] = int(client.images.get(image).attrs["Size"])
+    try:
+        with _engine() as client:
+            for image in images:
+                if name := name_on_engine(client, image):
+                    found[image] = int(client.images.get(name).attrs["Size"])
+    except (DockerException, RequestException) as error:
+        raise RuntimeUnavailable(f"docker engine: {reason(error)}", "see `harness doctor`") from error
     return found
 
 
 def save(images: list[str], file: Path) -> int:
     """Write images into one archive, whole or not at all. Returns its size in bytes. Raises ImageError."""
+    if file.is_dir():
+        raise ImageError(f"{file}: is a directory", "name the archive to write")
     temporary = file.with_name(file.name + ".part")
     try:
         with _engine() as client, temporary.open("wb") as target:
-            for chunk in _export(client.api, images):
+            for chunk in _export(client.api, [name_on_engine(client, image) or image for image in images]):
                 target.write(chunk)
         temporary.replace(file)
     except (DockerException, RequestException) as error:
@@ -184,7 +201,8 @@ def save(images: list[str], file: Path) -> int:
     except OSError as error:
         raise ImageError(f"{file}: {error.strerror}", "choose another place") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary.exists():
+            temporary.unlink()
     return file.stat().st_size
 
 
@@ -202,8 +220,8 @@ def load(file: Path) -> list[str]:
     try:
         with _engine() as client, file.open("rb") as source:
             loaded = client.images.load(source)
+    except (DockerException, RequestException) as error:  # a RequestException is an OSError without words
+        raise ImageError(f"{file}: {reason(error)}", "name an archive that `harness images save` wrote") from error
     except OSError as error:
         raise ImageError(f"{file}: {error.strerror}", "name an archive that `harness images save` wrote") from error
-    except (DockerException, RequestException) as error:
-        raise ImageError(f"{file}: {reason(error)}", "name an archive that `harness images save` wrote") from error
     return [tag for image in loaded for tag in image.tags]

@@ -30,6 +30,7 @@ class Lease:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._renew, daemon=True, name="lease")
         self._current: Any = None
+        self._client: Any = None
 
     def start(self) -> None:
         """Take the first lease now, and renew it from here on. Raises what the engine's client raises."""
@@ -42,6 +43,8 @@ class Lease:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(5)
+        elif self._client is not None:
+            self._client.close()
 
     def _renew(self) -> None:
         while not self._stopped.wait(RENEW):

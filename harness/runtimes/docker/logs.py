@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import calendar
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,7 @@ class LogPump:
             self._note(error)
 
     def _note(self, error: Exception) -> None:
-        with self._path.open("a") as file:
+        with suppress(OSError), self._path.open("a") as file:  # the file itself may be what is wrong
             file.write(f"(log ends here: {type(error).__name__})\n")
 
     def settle(self) -> None:
@@ -59,12 +61,9 @@ class LogPump:
 def _started_at(container: Any) -> float | None:
     """When this life began, in seconds since the epoch: lines of an earlier life are in the file already."""
     container.reload()
-    text = container.attrs["State"].get("StartedAt", "")
-    if container.attrs.get("RestartCount", 0) == 0 and not text:
-        return None
-    whole, _, fraction = text.rstrip("Z").partition(".")
+    whole, _, fraction = container.attrs["State"].get("StartedAt", "").rstrip("Z").partition(".")
     try:
-        seconds = time.mktime(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) - time.timezone
+        seconds = calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S"))
     except ValueError:
         return None
-    return seconds + float(f"0.{fraction[:6] or 0}")
+    return seconds + float(f"0.{fraction[:6] or 0}") if seconds > 0 else None  # the year 1: not started yet

@@ -14,8 +14,9 @@ from docker.types import IPAMConfig, IPAMPool
 from harness.errors import RuntimeUnavailable
 
 TRIES = 20
-POOL = ipaddress.IPv4Network("10.192.0.0/10")
-"""Subnets are drawn from here: private, and away from the ranges that engines and VPNs take first."""
+POOLS = tuple(ipaddress.IPv4Network(text) for text in ("10.192.0.0/10", "172.16.0.0/12", "192.168.0.0/16"))
+"""Subnets are drawn from here: private, and first away from the ranges that engines take. A host whose VPN routes all
+of 10.0.0.0/8 has the others."""
 
 
 def create(client: Any, name: str, labels: dict[str, str]) -> Any:
@@ -41,18 +42,19 @@ def create(client: Any, name: str, labels: dict[str, str]) -> Any:
 
 
 def draw_subnet(
-    taken: Iterable[ipaddress.IPv4Network], rng: random.Random, pool: ipaddress.IPv4Network = POOL
+    taken: Iterable[ipaddress.IPv4Network], rng: random.Random, pools: Iterable[ipaddress.IPv4Network] = POOLS
 ) -> ipaddress.IPv4Network:
-    """A /24 of the pool that overlaps with nothing that is taken. Raises RuntimeUnavailable when there is none."""
+    """A /24 of the first pool that has one which overlaps with nothing that is taken. Raises RuntimeUnavailable."""
     others = list(taken)
-    count = 2 ** (24 - pool.prefixlen)
-    start = rng.randrange(count)
-    for offset in range(count):
-        first = int(pool.network_address) + 256 * ((start + offset) % count)
-        subnet = ipaddress.IPv4Network((first, 24))
-        if not any(subnet.overlaps(other) for other in others):
-            return subnet
-    raise RuntimeUnavailable(f"every /24 of {pool} is taken", "remove networks that are not needed")
+    for pool in pools:
+        count = 2 ** (24 - pool.prefixlen)
+        start = rng.randrange(count)
+        for offset in range(count):
+            first = int(pool.network_address) + 256 * ((start + offset) % count)
+            subnet = ipaddress.IPv4Network((first, 24))
+            if not any(subnet.overlaps(other) for other in others):
+                return subnet
+    raise RuntimeUnavailable("every private /24 is taken", "remove networks that are not needed")
 
 
 def gateway(network: Any) -> str:

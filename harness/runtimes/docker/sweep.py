@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from docker.errors import APIError, NotFound
+from requests import RequestException
 
+from harness.runtimes.docker.engine import reason
 from harness.runtimes.docker.labels import EXPIRES, RUN, read_owner
 
 PAUSE = 0.1
@@ -55,8 +57,7 @@ def _volume(item: Any) -> Found:
 
 def remove_run(client: Any, run: str) -> list[str]:
     """Remove everything of a run. Returns what could not be removed."""
-    empty = 0
-    left: list[str] = []
+    empty, found, left = 0, list[Found](), list[str]()
     for _ in range(ROUNDS):
         found = listing(client, run)
         left = _remove(found)
@@ -64,7 +65,7 @@ def remove_run(client: Any, run: str) -> list[str]:
         if empty == 2:
             return []
         time.sleep(PAUSE)
-    return left or [f"things of run {run} that keep coming back"]
+    return left or [f"{item.what}: still there, or there again" for item in found]
 
 
 def _remove(found: Iterable[Found]) -> list[str]:
@@ -85,6 +86,8 @@ def _remove_one(item: Found) -> str:
     except APIError as error:
         being_removed_or_in_use = error.status_code == 409
         return "" if being_removed_or_in_use else f"{item.what}: {error.explanation}"
+    except RequestException as error:
+        return f"{item.what}: {reason(error)}"
     return ""
 
 

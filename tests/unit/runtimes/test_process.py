@@ -133,3 +133,13 @@ def test_a_runtime_is_made_by_name(tmp_path: Path) -> None:
     from harness.model import RuntimeName
 
     assert isinstance(make_runtime(RuntimeName.PROCESS, tmp_path, directly), ProcessRuntime)
+
+
+def test_an_emulator_whose_library_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.runtimes import process
+    from harness.services import kind_named
+
+    assert process._emulator(kind_named("consul")) == kind_named("consul").emulator
+    monkeypatch.setattr("harness.runtimes.process.util.find_spec", lambda name: None)
+    with pytest.raises(PlanError, match="no redis-server or valkey-server is here, and the emulator needs fakeredis"):
+        process._emulator(kind_named("redis"))

@@ -163,6 +163,16 @@ def test_spans_over_http(corporate: Trap, script: Script) -> None:
     assert came_directly(script, corporate)
 
 
+def test_an_engine_on_loopback(corporate: Trap, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.runtimes.docker import engine
+
+    monkeypatch.setenv("DOCKER_HOST", f"tcp://{script.endpoint.address}")
+    script.answers["GET *"] = (200, {"ApiVersion": "1.44", "Version": "27.0", "OperatingSystem": "here"})
+    assert engine.ask().version == "27.0"
+    assert script.seen
+    assert corporate.caught == []  # the library sends the login; an engine does not read it
+
+
 @contextmanager
 def grpc_collector() -> Iterator[tuple[Endpoint, list[str]]]:
     """A gRPC server that takes traces and metrics, and the methods that were called."""

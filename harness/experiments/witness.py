@@ -1,0 +1,79 @@
+"""Witnesses: proof that a fault bit, seen on the workload's own path by code that shares nothing with the injector.
+
+A witness is asked with what the workload did before the fault and since. It returns what it saw, in words, or raises
+NotYet. It never asks the proxy, the runtime or the keeper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import median
+
+from harness.experiments.history import Operation
+from harness.probes.poll import NotYet
+
+Witness = Callable[[Sequence[Operation], Sequence[Operation]], str]
+
+
+def errors(at_least: int = 1, containing: str = "", kinds: tuple[str, ...] = ()) -> Witness:
+    """So many operations failed or stayed unknown, each with these words in its error."""
+
+    def see(before: Sequence[Operation], since: Sequence[Operation]) -> str:
+        del before
+        seen = [item for item in since if not item.ok and containing in item.error and _of(item, kinds)]
+        if len(seen) < at_least:
+            raise NotYet(f"{len(seen)} of {at_least} failing operations seen{_words(containing)}")
+        return f"{len(seen)} operations failed, first: {seen[0].error}"
+
+    return see
+
+
+def slower(than: float, at_least: int = 3, kinds: tuple[str, ...] = ()) -> Witness:
+    """So many operations took longer than `than` seconds, acknowledged or not, and the median before was shorter."""
+
+    def see(before: Sequence[Operation], since: Sequence[Operation]) -> str:
+        usual = median([item.seconds for item in before if item.ok and _of(item, kinds)] or [0.0])
+        slow = [item.seconds for item in since if item.seconds > than and _of(item, kinds)]
+        if usual > than:
+            raise NotYet(f"the median was {usual:.3f} s before the fault: no rise above {than:g} s could show")
+        if len(slow) < at_least:
+            raise NotYet(f"{len(slow)} of {at_least} operations slower than {than:g} s")
+        return f"{len(slow)} operations took over {than:g} s (median before {usual * 1000:.1f} ms)"
+
+    return see
+
+
+def disturbed(factor: float = 5.0, floor: float = 0.1) -> Witness:
+    """Any trouble: an operation that failed, or took `factor` times the slowest one before, and `floor` at least."""
+
+    def see(before: Sequence[Operation], since: Sequence[Operation]) -> str:
+        failed = [item for item in since if not item.ok]
+        if failed:
+            return f"{len(failed)} operations failed, first: {failed[0].error}"
+        usual = max((item.seconds for item in before if item.ok), default=0.0)
+        bound = max(floor, usual * factor)
+        slow = [item.seconds for item in since if item.seconds > bound]
+        if slow:
+            return f"an operation took {max(slow):.3f} s, {usual * 1000:.1f} ms at most before"
+        raise NotYet(f"{len(since)} operations, none failed, none over {bound * 1000:.0f} ms")
+
+    return see
+
+
+def fact(question: Callable[[], str]) -> Witness:
+    """Something else that is asked of the services themselves: a changed leader, a refused connection. It returns
+    what it saw, or raises NotYet."""
+
+    def see(before: Sequence[Operation], since: Sequence[Operation]) -> str:
+        del before, since
+        return question()
+
+    return see
+
+
+def _of(operation: Operation, kinds: tuple[str, ...]) -> bool:
+    return not kinds or operation.kind in kinds
+
+
+def _words(containing: str) -> str:
+    return f" with {containing!r}" if containing else ""
