@@ -30,6 +30,15 @@ test: $(READY) ## The harness's own tests, with branch coverage
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage report --skip-covered --skip-empty
 
+.PHONY: layers-proof
+layers-proof: $(READY) ## Layers 1 and 2 proven: guarantees mapped, runtimes, real servers, shuffled order (ARGS="--seeds 3")
+	@$(BIN)/python scripts/layers-proof $(ARGS)
+
+.PHONY: docs
+docs: $(READY) ## Make docs/reference.md and docs/coverage.md anew
+	@$(BIN)/python scripts/reference
+	@$(BIN)/python scripts/coverage-map
+
 .PHONY: lint
 lint: $(READY) ## Style and types: ruff, mypy --strict
 	@$(BIN)/ruff check .

@@ -20,6 +20,7 @@ VERBS = (
     ("health", "Ask every service whether it does its work, how full it is, and whose fault it is if not."),
     ("logs", "Show what services printed."),
     ("images", "List, pull, save and load the images of a stack."),
+    ("chaos", "Break a service of a running stack, see that it bites, have it undone."),
     ("doctor", "Say what is here, what would run, and what is missing. Starts nothing."),
 )
 """A verb is a file of this folder with a `VERB`; only the chosen one is imported."""
@@ -37,7 +38,8 @@ first steps:
 Every option is also a variable (HARNESS_RUNTIME=process) and a key of [tool.infra-harness] in pyproject.toml;
 a flag wins over a variable, a variable over the file.
 exit codes: 0 green, 1 a test is red, 2 usage, 3 compose file, 4 a service did not come up or is not well,
-5 nothing ran, 6 fidelity cannot be met, 7 runtime unavailable, 8 report not writable, 9 something left behind, 130 interrupted.
+5 nothing ran, 6 fidelity cannot be met, 7 runtime unavailable, 8 report not writable, 9 something left behind,
+130 interrupted.
 """
 
 

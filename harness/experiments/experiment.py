@@ -47,10 +47,11 @@ class Budgets:
 
 @dataclass(frozen=True)
 class Live:
-    """What an observer of a running fault is handed. `fault_at` is its monotonic moment."""
+    """What an observer of a running fault is handed. `fault_at` is its monotonic moment, `witnessed` what was seen."""
 
     history: History
     fault_at: float
+    witnessed: str = ""
 
     def since(self) -> tuple[Operation, ...]:
         """What the workload did since the fault."""

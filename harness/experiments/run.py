@@ -139,7 +139,7 @@ class Trial:
 
     def _observe(self, fault_at: float) -> None:
         try:
-            self.experiment.observe(Live(self.history, fault_at))
+            self.experiment.observe(Live(self.history, fault_at, self.witnessed))
         except (AssertionError, HarnessError) as error:
             self.findings.append(Finding("observation", Verdict.INVALID, _first_line(error)))
         except Exception as error:  # a broken observer has seen nothing; the undo goes on

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import socket
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -13,6 +15,11 @@ from harness.ports import Handle
 
 CONNECT_WITHIN = 2.0
 """Seconds; a service whose backlog is full does not answer at all."""
+TAKE_WITHIN = 5.0
+SPEAKS_WITHIN = 0.05
+"""Seconds in which a service has turned away whom it does not want."""
+BATCH = 16
+FULL = 3
 
 
 @dataclass(frozen=True)
@@ -40,11 +47,34 @@ class Crowd:
     held: list[socket.socket] = field(default_factory=list)
 
     def take(self) -> None:
-        """Connect until there are enough or the service does not let in any more."""
+        """Connect until there are enough, or the service has let nobody in `FULL` times in a row.
+
+        Once is not enough: a client of others may have left just after we were turned away, and its place is free.
+        """
+        refusals, end = 0, time.monotonic() + TAKE_WITHIN
+        while len(self.held) < self.most and refusals < FULL and time.monotonic() < end:
+            let_in = self._staying(self._knock())
+            self.held += let_in
+            refusals = 0 if let_in else refusals + 1
+
+    def _knock(self) -> list[socket.socket]:
+        """A few new connections; none where connecting itself is refused."""
+        made: list[socket.socket] = []
         with suppress(OSError):  # turned away is what is wanted; the workload's witness says whether it was enough
-            while len(self.held) < self.most:
+            while len(made) < min(BATCH, self.most - len(self.held)):
                 address = (self.endpoint.host, self.endpoint.port)
-                self.held.append(socket.create_connection(address, timeout=CONNECT_WITHIN))
+                made.append(socket.create_connection(address, timeout=CONNECT_WITHIN))
+        return made
+
+    def _staying(self, made: list[socket.socket]) -> list[socket.socket]:
+        """Those that the service has neither closed nor told anything: an idle client hears nothing."""
+        end = time.monotonic() + SPEAKS_WITHIN
+        spoken: set[socket.socket] = set()
+        while len(spoken) < len(made) and (left := end - time.monotonic()) > 0:
+            spoken.update(select.select([one for one in made if one not in spoken], [], [], left)[0])
+        for one in spoken:
+            one.close()
+        return [one for one in made if one not in spoken]
 
     def leave(self) -> None:
         """Close them all."""

@@ -16,7 +16,7 @@ from harness.experiments.run import run
 from harness.identity import Identity
 from harness.journal import EXPERIMENT_FINISHED
 from harness.keeper.client import KeeperClient, RemoteStack
-from harness.model import LinkPlan, RuntimeName
+from harness.model import LinkPlan, RuntimeName, ServicePlan
 from harness.plan import only
 from harness.pytest_plugin.session import HarnessSession
 
@@ -62,6 +62,15 @@ class PrivateStacks:
     def runtime(self) -> RuntimeName:
         """Where private stacks run."""
         return self._session.planned[0].runtime
+
+    def emulates(self, kind: str) -> bool:
+        """Whether only an emulator of this kind can be had here."""
+        from harness.runtimes.choice import find_binaries
+
+        if self.runtime is not RuntimeName.PROCESS:
+            return False
+        probe = {kind: ServicePlan(kind, "", kind)}
+        return find_binaries(self._session.settings, probe)[kind] is None
 
     def close(self) -> None:
         """End them all. Raises LeftBehind naming what is still there."""

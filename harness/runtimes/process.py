@@ -55,6 +55,8 @@ class ProcessInstance(Child):
         self._limit_files(resource.RLIM_INFINITY)
 
     def _limit_files(self, longest: int) -> None:
+        if not self.alive:  # some servers end themselves when they cannot write; a new one has no limit
+            return
         _, hard = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)
         soft = hard if longest == resource.RLIM_INFINITY else longest
         resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (soft, hard))

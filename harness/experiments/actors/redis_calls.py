@@ -109,6 +109,16 @@ class Sets(RedisActor):
         record("set", self.prefix, key, lambda: self.client.set(key, self._value))
 
 
+class Touches(RedisActor):
+    """Records `touch`: writes one key that is gone ten seconds later. What can be done to somebody's Redis."""
+
+    def step(self, number: int, record: Record) -> None:
+        """A connection, a write."""
+        self.renew()
+        key = f"harness:chaos:{self.number}"
+        record("touch", key, number, lambda: self.client.set(key, number, px=10_000))
+
+
 class Reads(RedisActor):
     """Records `get` of one key, which the story has set."""
 

@@ -8,6 +8,8 @@ from harness.experiments.checkers.deadline import Deadline
 from harness.experiments.checkers.linearizable_register import LinearizableRegister
 from harness.experiments.checkers.monotonic_index import MonotonicIndex
 from harness.experiments.checkers.mutual_exclusion import MutualExclusion
+from harness.experiments.checkers.never_changes import NeverChanges
+from harness.experiments.checkers.of_key import OfKey
 from harness.experiments.checkers.set_full import SetFull
 
 CHECKERS: tuple[type[Checker], ...] = (
@@ -17,6 +19,8 @@ CHECKERS: tuple[type[Checker], ...] = (
     MonotonicIndex,
     LinearizableRegister,
     Deadline,
+    NeverChanges,
+    OfKey,
 )
 
 __all__ = [
@@ -27,5 +31,7 @@ __all__ = [
     "LinearizableRegister",
     "MonotonicIndex",
     "MutualExclusion",
+    "NeverChanges",
+    "OfKey",
     "SetFull",
 ]

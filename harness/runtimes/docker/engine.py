@@ -1,7 +1,8 @@
 """The engine: does it answer, what is it, and a client that is ours alone.
 
 Traps of the libraries that are dealt with here: Testcontainers prefixes every image name from its own configuration,
-starts a reaper of its own, and guesses an address from the presence of /.dockerenv. We need none of the three.
+starts a reaper of its own, guesses an address from the presence of /.dockerenv, takes another engine than docker's client
+from its own file or from a docker context, and logs in to a registry for every container. We need none of the five.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from harness.errors import RuntimeUnavailable
 
 ASK_TIMEOUT = 2
 """Seconds in which an engine has to answer to be considered there."""
+DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CALL_TIMEOUT = 60
 """Seconds for one call to the engine; stopping a container takes its grace on top."""
@@ -70,7 +72,7 @@ def ask(timeout: int = ASK_TIMEOUT) -> Engine:
         os=str(info.get("OperatingSystem", "")),
         architecture=str(info.get("Architecture", "")),
         rootless=any("rootless" in option for option in info.get("SecurityOptions") or []),
-        address=os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
+        address=os.environ.get("DOCKER_HOST", DEFAULT_SOCKET),
     )
 
 
@@ -92,6 +94,10 @@ def reason(error: Exception) -> str:
 
 
 def tame_testcontainers() -> None:
-    """Switch off what the harness does itself: the reaper (ours is `sweep`) and the image prefix (ours is `images`)."""
+    """Switch off what the harness does itself: the reaper (ours is `sweep`), the image prefix (ours is `images`), logins
+    (done when images are pulled), and the choice of an engine, which from here on is that of every client here."""
     testcontainers_config.ryuk_disabled = True
     testcontainers_config.hub_image_name_prefix = ""
+    testcontainers_config._docker_auth_config = None
+    testcontainers_config.tc_properties = {}
+    os.environ.setdefault("DOCKER_HOST", DEFAULT_SOCKET)

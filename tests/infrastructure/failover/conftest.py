@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.experiments.actors.consul_cluster import ConsulCluster
 from harness.experiments.actors.redis_sentinel import SentinelCluster
 from harness.keeper.client import RemoteStack
 from harness.model import LinkPlan, RuntimeName
@@ -35,5 +36,20 @@ def lone_redis(private_stack: PrivateStacks) -> Callable[..., RemoteStack]:
 
     def start(**variables: str) -> RemoteStack:
         return private_stack("redis-primary", links=[LinkPlan("client", "redis-primary")], variables=variables)
+
+    return start
+
+
+@pytest.fixture
+def consuls(private_stack: PrivateStacks) -> Callable[..., tuple[RemoteStack, ConsulCluster]]:
+    """`consuls()`: three servers and a client agent of this test alone, real ones, steady."""
+    if private_stack.runtime is RuntimeName.DOCKER:
+        pytest.skip("not verified: the cluster of compose/ha.yml has addresses on the process runtime only")
+    if private_stack.emulates("consul"):
+        pytest.skip("not verified: the Consul emulator has no cluster; give a real one with --binaries consul=PATH")
+
+    def start(**more: Any) -> tuple[RemoteStack, ConsulCluster]:
+        stack = private_stack("consul-client", **more)
+        return stack, ConsulCluster(stack)
 
     return start

@@ -88,7 +88,6 @@ def decoded(part: str) -> Any:
     return json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
-@pytest.mark.smoke
 def test_only_the_right_password_opens_the_server(http: Endpoint, root: Login) -> None:
     """Authentication: every request but availability is asked for credentials; 401, errorNum 11 and a challenge."""
     assert ask(http, "/_admin/server/availability").status == 200, "a load balancer has no password"

@@ -217,7 +217,6 @@ def test_a_late_report_does_not_overwrite_a_newer_one(call: Call) -> None:
 
 SPAN_SCHEMA = {
     "rule": {
-        "type": "object",
         "properties": {"service": {"type": "string", "minLength": 1}, "ms": {"type": "number", "minimum": 0}},
         "required": ["service", "ms"],
     },

@@ -106,6 +106,7 @@ def pairs_of(calls: dict[str, tuple[str, ...]]) -> list[Pair]:
     return [(caller, callee) for caller, callees in calls.items() for callee in callees]
 
 
+@pytest.mark.smoke
 def test_the_graph_holds_exactly_the_calls_that_the_spans_show(telemetry: Telemetry) -> None:
     """A call is a span whose parent is another service's: each pair once, with its count, errors and slowest."""
     by_key = {span["_key"]: span for span in telemetry.spans}
@@ -166,15 +167,17 @@ def test_services_that_call_each_other_do_not_trap_a_traversal(telemetry: Teleme
 
 
 def test_an_outage_is_followed_only_along_failing_calls(telemetry: Telemetry) -> None:
-    """Conditions on paths (`p.edges[*].errors ALL > 0`) and PRUNE agree on who is hit by errors from below."""
+    """A condition on the path (`p.edges[*].errors ALL > 0`) keeps what is hit by errors from below; PRUNE goes no
+    further than the first service that is not, which is still returned."""
     calls = telemetry.db.collection("calls")
     calls.update_match({}, {"errors": 0})
     failing = ("ledger:db", "payment:ledger", "checkout:payment", "gateway:search")
     calls.update_many([{"_key": key, "errors": 3} for key in failing])
     start = "FOR v, e, p IN 1..10 INBOUND 'services/db' GRAPH 'topology'"
-    by_path = telemetry.names(f"{start} FILTER p.edges[*].errors ALL > 0 RETURN v._key")
-    by_prune = f"{start} PRUNE e != null AND e.errors == 0 FILTER p.edges[*].errors NONE == 0 RETURN v._key"
-    assert by_path == telemetry.names(by_prune) == ["ledger", "payment", "checkout"]
+    hit = telemetry.names(f"{start} FILTER p.edges[*].errors ALL > 0 RETURN v._key")
+    assert hit == ["ledger", "payment", "checkout"]
+    seen = telemetry.names(f"{start} PRUNE e != null AND e.errors == 0 RETURN v._key")
+    assert sorted(seen) == sorted([*hit, "catalog", "shipping", "gateway"])
 
 
 def test_the_shortest_path_is_the_one_with_the_fewest_calls(telemetry: Telemetry) -> None:
@@ -271,50 +274,3 @@ def test_a_graphs_definition_is_kept_and_its_name_taken_once(telemetry: Telemetr
         404,
         1924,
     )
-
-
-QUERIES = {
-    "spans of a trace": ("FOR s IN many FILTER s.trace == 't7' RETURN s", 10),
-    "slowest of a service": (
-        "FOR s IN many FILTER s.service == 'svc3' AND s.ms >= 10 AND s.ms < 15 SORT s.ms LIMIT 5 RETURN s", 5
-    ),
-    "callees to the third": ("FOR v IN 1..3 OUTBOUND 'services/svc0-0' links RETURN v", 3),
-    "dependents": ("FOR l IN links FILTER l._to == 'services/svc1-2' RETURN l", 1),
-}  # fmt: skip
-
-
-def test_ten_times_the_data_costs_less_than_twice_to_query(telemetry: Telemetry) -> None:
-    """Indexes: what a query reads (`scannedIndex`, `scannedFull`) follows what it returns, not what is stored.
-
-    Judged by the server's own counters, which are the same on every machine."""
-    db = telemetry.db
-    many, links = db.create_collection("many"), db.create_collection("links", edge=True)
-    many.add_index({"type": "persistent", "fields": ["trace"]})
-    many.add_index({"type": "persistent", "fields": ["service", "ms"]})
-
-    def grow(start: int, end: int) -> None:
-        many.insert_many([
-            {"trace": f"t{n // 10}", "service": f"svc{n % 10}", "ms": n // 10} for n in range(start * 20, end * 20)
-        ])  # fmt: skip
-        chains = range(start, end)
-        ids = [[f"services/svc{chain}-{hop}" for hop in range(4)] for chain in chains]
-        telemetry.db.collection("services").insert_many([{"_key": name[9:]} for chain in ids for name in chain])
-        links.insert_many([{"_from": c[hop], "_to": c[hop + 1]} for c in ids for hop in range(3)])
-
-    def costs() -> dict[str, int]:
-        found = {}
-        for what, (query, rows) in QUERIES.items():
-            cursor = db.aql.execute(query)
-            assert len(list(cursor)) == rows, what
-            found[what] = cursor.statistics()["scanned_index"] + cursor.statistics()["scanned_full"]
-        return found
-
-    grow(0, 30)
-    small = costs()
-    grow(30, 300)
-    assert (many.count(), links.count()) == (6_000, 900)
-    large = costs()
-    assert all(1 <= small[what] <= 4 * rows for what, (_, rows) in QUERIES.items()), small
-    assert {what: cost for what, cost in large.items() if cost >= 2 * small[what]} == {}, f"before {small}"
-    scan = db.aql.execute("FOR s IN many FILTER s.ms == 7 RETURN s").statistics()
-    assert scan["scanned_full"] == 6_000, "a query without an index is not counted as a scan"

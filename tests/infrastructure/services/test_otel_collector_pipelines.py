@@ -1,4 +1,4 @@
-"""Pipelines: signals, batches, attributes and filters, fan-out, and configurations that are refused.
+"""Pipelines: signals, batches, attributes and filters, fan-out.
 
 On Collectors of a test's own, with a backend of the test's own. Documents: opentelemetry-collector "Configuration",
 "batchprocessor"; contrib "attributesprocessor", "resourceprocessor", "filterprocessor".
@@ -6,8 +6,6 @@ On Collectors of a test's own, with a backend of the test's own. Documents: open
 
 from __future__ import annotations
 
-import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from harness.errors import ServiceExited
 from harness.model import Endpoint
 from harness.probes.exposition import total
-from harness.probes.http import ask, expect
+from harness.probes.http import expect
 from harness.probes.otlp_sink import OtlpSink
 from harness.probes.poll import Deadline, NotYet, poll
 from harness.runtimes.child import Child
@@ -291,64 +289,3 @@ def test_values_come_from_the_environment_with_their_defaults(collector: Callabl
     assert export_http(own.otlp, trace_request({}, [make_span()])).status == 200
     (span,) = own.delivered(1)
     assert attributes(span) == {"set": "canary", "unset": "fallback", "escaped": "${env:OWN_STAGE}"}
-
-
-WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "unknown component": ({"processors": {"nosuch": {}}}, "nosuch"),
-    "undefined exporter": ({"service": {"pipelines": {"traces": {"exporters": ["debug/gone"]}}}}, "debug/gone"),
-    "unknown key": ({"exporters": {"otlp_http": {"endpiont": "x"}}}, "endpiont"),
-    "no duration": ({"exporters": {"otlp_http": {"timeout": "soon"}}}, "soon"),
-    "batch sizes": (
-        processors(batch={"send_batch_size": 10, "send_batch_max_size": 5}),
-        "send_batch_max_size must be greater or equal to send_batch_size",
-    ),
-    "no limit": (processors(memory_limiter={"check_interval": "1s"}), "limit_mib"),
-    "no exporter": ({"service": {"pipelines": {"traces": {"exporters": []}}}}, "must have at least one exporter"),
-}
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_configuration_refuses_to_start_and_says_why(
-    own_server: Callable[[str], list[str]], lease: Callable[..., Endpoint], tmp_path: Path, name: str
-) -> None:
-    """Exit code 1 at once, with the cause on standard error. Source: "Configuration"."""
-    change, said = WRONG[name]
-    file, otlp, grpc = tmp_path / "collector.yaml", lease("otlp").address, lease("grpc").address
-    file.write_text(yaml.safe_dump(merged(configuration(otlp, grpc, lease("metrics"), "http://127.0.0.1:1"), change)))
-    command = [*own_server("otel_collector"), f"--config={file}"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    assert ended.returncode == 1, ended
-    assert said in ended.stderr, ended.stderr
-
-
-def test_a_configuration_is_validated_without_starting(
-    own_server: Callable[[str], list[str]], lease: Callable[..., Endpoint], tmp_path: Path
-) -> None:
-    """A deployment checks a file first: exit code 0 or 1, and no port opened. Source: "Configuration", validate."""
-    otlp, file = lease("otlp"), tmp_path / "collector.yaml"
-    right = configuration(otlp.address, lease("grpc").address, lease("metrics"), otlp.url)
-    ended = []
-    for config in (right, merged(right, {"exporters": {"otlp_http": {"endpiont": "x"}}})):
-        file.write_text(yaml.safe_dump(config))
-        command = [*own_server("otel_collector"), "validate", f"--config={file}"]
-        ended.append(subprocess.run(command, capture_output=True, text=True, timeout=20, check=False))
-    assert [one.returncode for one in ended] == [0, 1]
-    assert "endpiont" in ended[1].stderr
-    with pytest.raises(OSError):
-        ask(otlp, "/v1/traces")
-
-
-def test_a_port_in_use_refuses_to_start_and_names_it(
-    own_server: Callable[[str], list[str]], lease: Callable[..., Endpoint], tmp_path: Path
-) -> None:
-    """Two Collectors on one port do not share it by accident. Source: otlpreceiver, Start."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        address, file = f"127.0.0.1:{taken.getsockname()[1]}", tmp_path / "collector.yaml"
-        file.write_text(yaml.safe_dump(configuration(address, lease("grpc").address, lease("metrics"), "http://x")))
-        command = [*own_server("otel_collector"), f"--config={file}"]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    assert ended.returncode == 1
-    assert address in ended.stderr
-    assert "address already in use" in ended.stderr

@@ -79,6 +79,14 @@ def test_many_clients_start_one_stack(keeper: Keeper, runtime: FakeRuntime) -> N
     assert runtime.events.count("launch a") == 1
 
 
+def test_what_was_started_is_told_to_who_joins(keeper: Keeper) -> None:
+    client = keeper.client()
+    with pytest.raises(UsageError, match="no stack is up"):
+        client.call("plan")
+    up(keeper, client)
+    assert keeper.client().stack().plan == PLAN
+
+
 def test_the_journal_tells_the_start(keeper: Keeper, runtime: FakeRuntime) -> None:
     runtime.instance("a", ending="exited with code 1")
     stack = up(keeper)

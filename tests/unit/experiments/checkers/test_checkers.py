@@ -14,6 +14,8 @@ from harness.experiments.checkers import (
     LinearizableRegister,
     MonotonicIndex,
     MutualExclusion,
+    NeverChanges,
+    OfKey,
     SetFull,
 )
 from harness.experiments.checkers.base import Checker, judge
@@ -95,6 +97,8 @@ GOOD["set-full, twice where that is allowed"] = (
     SetFull(at_least_once=True),
     [ok("add", 1, 0, 1), ok("read", [1, 1], 3, 4)],
 )
+GOOD["never-changes"] = (NeverChanges(), [ok("look", "a", 0, 1), ok("look", "a", 1, 2)])
+GOOD["of-key"] = (OfKey("k", SetFull()), [ok("add", 1, 0, 1), ok("read", [1], 3, 4)])
 GOOD["deadline"] = (Deadline(2.0), [ok("add", 1, 0, 1), at("add", 1, 0, 2, INFO)])
 BAD: dict[str, tuple[Checker, list[Operation], str]] = {
     "set-full, lost": (
@@ -165,6 +169,12 @@ BAD: dict[str, tuple[Checker, list[Operation], str]] = {
     ),
 }  # fmt: skip
 
+BAD["never-changes, it did"] = (
+    NeverChanges(),
+    [ok("look", "a", 0, 1), ok("look", "b", 1, 2)],
+    "k was 'a' and became 'b'",
+)
+BAD["of-key, lost there"] = (OfKey("k", SetFull()), [ok("add", 1, 0, 1), ok("read", [], 3, 4)], "1 of 1")
 BAD["deadline, a call that hung"] = (Deadline(2.0), [ok("add", 1, 0, 1), at("add", 1, 0, 9, INFO)], "slowest 9.000 s")
 
 

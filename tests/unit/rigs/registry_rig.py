@@ -1,0 +1,122 @@
+"""A registry of a few answers on loopback: manifests, indexes, challenges. Nothing can be pushed to it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.server
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+LOGIN = ("alice", "s3:cret")
+BASIC = "Basic " + base64.b64encode(":".join(LOGIN).encode()).decode()
+
+
+def manifest(*layers: int) -> dict[str, Any]:
+    """A manifest of these layers, the last of them its configuration."""
+    return {"layers": [{"size": size} for size in layers[:-1]], "config": {"size": layers[-1]}}
+
+
+@dataclass
+class RegistryScript:
+    """What it has, how it challenges, and what it was shown."""
+
+    host: str = ""
+    manifests: dict[str, bytes] = field(default_factory=dict)
+    challenge: str = ""
+    token_key: str = "token"
+    token_needs_login: bool = False
+    tells_digest: bool = True
+    answer: tuple[int, Any] | None = None
+    tokens: list[dict[str, str]] = field(default_factory=list)
+    authorisations: list[str] = field(default_factory=list)
+
+    def put(self, repository: str, tag: str, content: Mapping[str, Any]) -> str:
+        """Have a manifest under its tag and its digest; returns the digest."""
+        body = json.dumps(content).encode()
+        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+        for name in (tag, digest):
+            self.manifests[f"/v2/{repository}/manifests/{name}"] = body
+        return digest
+
+    def put_index(self, repository: str, tag: str, sizes: Mapping[str, int]) -> None:
+        """Have an index over architectures, each of that size."""
+        entries = []
+        for name, size in sizes.items():
+            system, _, architecture = name.partition("/")
+            digest = self.put(repository, f"for-{architecture}", manifest(size))
+            entries.append({"digest": digest, "platform": {"os": system, "architecture": architecture}})
+        self.put(repository, tag, {"manifests": entries})
+
+    def body(self, repository: str, tag: str) -> bytes:
+        """What is served."""
+        return self.manifests[f"/v2/{repository}/manifests/{tag}"]
+
+    def digest(self, repository: str, tag: str) -> str:
+        """The digest of what is served."""
+        return f"sha256:{hashlib.sha256(self.body(repository, tag)).hexdigest()}"
+
+    def reply(self, path: str, shown: str) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body for a request that shows this authorisation."""
+        parts = urlsplit(path)
+        if parts.path == "/token":
+            return self._token(dict(parse_qsl(parts.query)), shown)
+        self.authorisations.append(shown)
+        if self.answer is not None:
+            status, content = self.answer
+            return status, {}, content.encode() if isinstance(content, str) else json.dumps(content).encode()
+        if self.challenge and shown != {"basic": BASIC}.get(self.challenge, "Bearer t0ken"):
+            return 401, {"WWW-Authenticate": self._challenged(parts.path)}, b"{}"
+        found = self.manifests.get(parts.path)
+        if found is None:
+            return 404, {}, b"{}"
+        told = {"Docker-Content-Digest": f"sha256:{hashlib.sha256(found).hexdigest()}"} if self.tells_digest else {}
+        return 200, told, found
+
+    def _challenged(self, path: str) -> str:
+        repository = path.removeprefix("/v2/").partition("/manifests/")[0]
+        bearer = f'Bearer realm="http://{self.host}/token",service="unit",scope="repository:{repository}:pull"'
+        others = {"basic": 'Basic realm="unit"', "digest": 'Digest realm="x"', "bearer-without-realm": 'Bearer a="b"'}
+        return others.get(self.challenge, bearer)
+
+    def _token(self, asked: dict[str, str], shown: str) -> tuple[int, dict[str, str], bytes]:
+        self.tokens.append(asked)
+        if self.challenge == "bearer-html":
+            return 200, {}, b"<html>"
+        if self.challenge == "bearer-refused" or (self.token_needs_login and shown != BASIC):
+            return 403, {}, b"{}"
+        return 200, {}, json.dumps({self.token_key: "t0ken"}).encode()
+
+
+@contextmanager
+def registry_server() -> Iterator[RegistryScript]:
+    """The registry, on a free port."""
+    script = RegistryScript()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, headers, body = script.reply(self.path, self.headers.get("Authorization", ""))
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            return
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    script.host = f"127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield script
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
