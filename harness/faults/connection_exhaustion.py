@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ TAKE_WITHIN = 5.0
 SPEAKS_WITHIN = 0.05
 """Seconds in which a service has turned away whom it does not want."""
 BATCH = 16
-FULL = 3
+AGAIN = 0.02
 
 
 @dataclass(frozen=True)
@@ -45,17 +46,28 @@ class Crowd:
     endpoint: Endpoint
     most: int
     held: list[socket.socket] = field(default_factory=list)
+    _leaving: threading.Event = field(default_factory=threading.Event)
+    _knocking: threading.Thread | None = None
 
     def take(self) -> None:
-        """Connect until there are enough, or the service has let nobody in `FULL` times in a row.
+        """Connect until there are enough, or the service lets nobody in any more; then go on knocking, because a place
+        that a client of others leaves would be free for the next one."""
+        end = time.monotonic() + TAKE_WITHIN
+        while self._take_more() and time.monotonic() < end:
+            pass
+        self._leaving.clear()
+        self._knocking = threading.Thread(target=self._stay, name="crowd", daemon=True)
+        self._knocking.start()
 
-        Once is not enough: a client of others may have left just after we were turned away, and its place is free.
-        """
-        refusals, end = 0, time.monotonic() + TAKE_WITHIN
-        while len(self.held) < self.most and refusals < FULL and time.monotonic() < end:
-            let_in = self._staying(self._knock())
-            self.held += let_in
-            refusals = 0 if let_in else refusals + 1
+    def _stay(self) -> None:
+        while not self._leaving.wait(AGAIN):
+            self._take_more()
+
+    def _take_more(self) -> int:
+        """How many more were let in."""
+        let_in = self._staying(self._knock()) if len(self.held) < self.most else []
+        self.held += let_in
+        return len(let_in)
 
     def _knock(self) -> list[socket.socket]:
         """A few new connections; none where connecting itself is refused."""
@@ -78,5 +90,8 @@ class Crowd:
 
     def leave(self) -> None:
         """Close them all."""
+        self._leaving.set()
+        if self._knocking:
+            self._knocking.join(TAKE_WITHIN)
         while self.held:
             self.held.pop().close()

@@ -10,11 +10,21 @@ from hypothesis import strategies as st
 
 from harness.config.compose import ComposeFile
 from harness.errors import FidelityError, PlanError
-from harness.model import Endpoint, RuntimeName, ServicePlan, Source
-from harness.plan import Choice, bind_kinds, make_plan, process_fidelity, rewrite, variables_for_run, waves
+from harness.model import Endpoint, LinkPlan, Mount, RuntimeName, ServicePlan, Source
+from harness.plan import (
+    Choice,
+    bind_kinds,
+    make_plan,
+    only,
+    process_fidelity,
+    rewrite,
+    rewrite_service,
+    variables_for_run,
+    waves,
+)
 from harness.services import SERVICES
 from harness.services.base import Binary
-from tests.unit.rigs.core_rig import service
+from tests.unit.rigs.core_rig import plan_of, service
 
 PROCESS = Choice(RuntimeName.PROCESS, "asked")
 DOCKER = Choice(RuntimeName.DOCKER, "asked")
@@ -137,6 +147,9 @@ PORTS = {"tempo": {3200: "http", 4317: "otlp"}, "tempo-2": {3200: "http", 9: "go
         ("http://tempo:3200/x?y=tempo:4317", "http://127.0.0.1:40001/x?y=127.0.0.1:40002"),
         ("redis://:pw@tempo:3200", "redis://:pw@127.0.0.1:40001"),
         ("tempo:3200,tempo-2:3200", "127.0.0.1:40001,127.0.0.1:40003"),
+        ("monitor it tempo 3200 2", "monitor it 127.0.0.1 40001 2"),
+        ("tempo 3200.5", "tempo 3200.5"),
+        ("tempo 9999", "tempo 9999"),
         ("tempo:9999", "tempo:9999"),
         ("tempo-2:9", "tempo-2:9"),
         ("my-tempo:3200", "my-tempo:3200"),
@@ -147,6 +160,28 @@ PORTS = {"tempo": {3200: "http", 4317: "otlp"}, "tempo-2": {3200: "http", 9: "go
 )
 def test_addresses_of_known_ports_are_rewritten_and_nothing_else(value: str, expected: str) -> None:
     assert rewrite(value, ADDRESSES, PORTS) == expected
+
+
+def test_a_service_is_told_leased_addresses_wherever_a_compose_file_names_them() -> None:
+    mounts = (Mount("content", "/c", "replicaof tempo 3200"), Mount("bind", "/b", "tempo:3200"))
+    made = ServicePlan(
+        "x", "x:1", None, command=("-join=tempo:4317",), environment={"A": "http://tempo:3200"}, mounts=mounts
+    )
+    told = rewrite_service(made, ADDRESSES, PORTS)
+    assert told.command == ("-join=127.0.0.1:40002",)
+    assert told.environment == {"A": "http://127.0.0.1:40001"}
+    assert [mount.source for mount in told.mounts] == ["replicaof 127.0.0.1 40001", "tempo:3200"]
+
+
+def test_only_some_services_bring_what_they_depend_on() -> None:
+    plan = plan_of(service("a"), service("b", "a"), service("c"))
+    kept = only(plan, ["b"], [LinkPlan("l", "a", sources=("b",))])
+    assert (list(kept.services), kept.waves, list(kept.fidelity)) == (["a", "b"], (("a",), ("b",)), ["a", "b"])
+    assert kept.links[0].name == "l"
+    with pytest.raises(PlanError, match="no service 'x'"):
+        only(plan, ["x"])
+    with pytest.raises(PlanError, match="link l: no service 'c' is started"):
+        only(plan, ["b"], [LinkPlan("l", "c")])
 
 
 def test_without_services_nothing_is_rewritten() -> None:

@@ -66,7 +66,7 @@ class Registry:
                 time.sleep(0.5)
                 continue
             self._telemetry.config_reads.add(1)
-            index = answered
+            index = None if index and int(answered) < int(index) else answered  # it went back: start over
             if entry and entry["ModifyIndex"] != self.config_index:
                 self.config, self.config_index = (entry["Value"] or b"").decode(), entry["ModifyIndex"]
                 self._telemetry.log("config changed", value=self.config, index=self.config_index)

@@ -98,10 +98,8 @@ def test_without_its_store_the_service_is_not_ready_and_serves_what_is_cached(
 
     Source: the service's contract (app/__init__.py); Consul, "Define health checks".
     """
-    cut, whole = (
-        *deployment.start("catalogue", APP_ARANGO_URL=f"http://{nowhere(lease)}"),
-        *deployment.start("catalogue"),
-    )
+    (cut,) = deployment.start("catalogue", APP_ARANGO_URL=f"http://{nowhere(lease)}")
+    (whole,) = deployment.start("catalogue")
     assert caller.call("PUT", f"{whole.url}/items/{key}", "lamp").status == 200
     assert caller.call("GET", f"{cut.url}/items/{key}").body["from"] == "cache"
     refused = caller.call("PUT", f"{cut.url}/items/{key}", "new")

@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from harness.errors import UsageError
-from harness.pytest_plugin.layers import LAYERS, UNLAYERED, in_order, is_ours, kinds_used, layer_named, layer_of
+from harness.pytest_plugin.layers import (
+    LAYERS,
+    UNLAYERED,
+    in_order,
+    is_ours,
+    is_private,
+    kinds_used,
+    layer_named,
+    layer_of,
+)
 
 
 def item(nodeid: str, *fixtures: str, uses: tuple[str, ...] = ()) -> Any:
@@ -35,6 +44,13 @@ def test_layers_are_named_and_numbered_in_order() -> None:
     assert [layer.number for layer in (*LAYERS, UNLAYERED)] == [1, 2, 3, 4, 9]
     with pytest.raises(UsageError, match="unknown layer 'x': expected one of services, integration"):
         layer_named("x")
+
+
+def test_a_private_stack_is_ours_and_needs_nothing_of_the_shared_one() -> None:
+    assert is_ours(item("a", "private_stack"))
+    assert is_private(item("a", "private_stack", "run_experiment"))
+    assert not is_private(item("a", "private_stack", "redis"))
+    assert not is_private(item("a", "stack"))
 
 
 def test_what_a_test_uses() -> None:

@@ -151,6 +151,8 @@ class FakeRuntime:
     prepare_error: HarnessError | None = None
     create_error: dict[str, Exception] = field(default_factory=dict)
     callback_host: str = "127.0.0.1"
+    seen: dict[str, Mapping[str, Mapping[str, Endpoint]]] = field(default_factory=dict)
+    """The addresses that each service was told."""
 
     def instance(self, name: str, **more: Any) -> FakeInstance:
         """Prepare an instance for a service."""
@@ -163,6 +165,7 @@ class FakeRuntime:
             raise self.prepare_error
 
     def create(self, service: ServicePlan, addresses: Mapping[str, Mapping[str, Endpoint]], log: Path) -> FakeInstance:
+        self.seen[service.name] = addresses
         if service.name in self.create_error:
             raise self.create_error[service.name]
         return self.prepared.get(service.name) or self.instance(service.name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +14,10 @@ from hypothesis import strategies as st
 
 from harness.errors import PlanError, ServiceError
 from harness.model import Endpoint, Fidelity, Mount, ServicePlan, Source
-from harness.ports import Instance
+from harness.ports import DiskLimitable, Instance, Isolatable, Reconfigurable
 from harness.runtimes import make_runtime
-from harness.runtimes.process import PathMap, ProcessRuntime
-from tests.unit.rigs.core_rig import plan_of, service
+from harness.runtimes.process import PathMap, ProcessInstance, ProcessRuntime
+from tests.unit.rigs.core_rig import eventually, plan_of, service
 
 
 def directly(start: Callable[[], None]) -> None:
@@ -143,3 +145,63 @@ def test_an_emulator_whose_library_is_missing_is_told(monkeypatch: pytest.Monkey
     monkeypatch.setattr("harness.runtimes.process.util.find_spec", lambda name: None)
     with pytest.raises(PlanError, match="no redis-server or valkey-server is here, and the emulator needs fakeredis"):
         process._emulator(kind_named("redis"))
+
+
+# -- what can be broken -----------------------------------------------------------------------------------------
+
+WRITER = """
+import sys, time
+while True:
+    try:
+        with open('out', 'a') as out:
+            out.write('x' * 100)
+        print('wrote', *sys.argv[1:], flush=True)
+    except OSError as error:
+        sys.stderr.flush()
+        with open('/dev/null'): pass
+        open('errors-' + str(error.errno), 'w').close()
+    time.sleep(0.01)
+"""
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Iterator[ProcessInstance]:
+    """A process that appends to a file for ever."""
+    made = ProcessInstance((sys.executable, "-c", WRITER), {}, tmp_path, tmp_path / "log", directly)
+    made.launch()
+    eventually((tmp_path / "out").exists)
+    yield made
+    made.kill()
+
+
+def test_a_process_can_be_broken_but_not_isolated(writer: ProcessInstance) -> None:
+    assert isinstance(writer, Reconfigurable)
+    assert isinstance(writer, DiskLimitable)
+    assert not isinstance(writer, Isolatable)
+
+
+def test_on_a_full_disk_writes_fail_and_the_process_lives(writer: ProcessInstance, tmp_path: Path) -> None:
+    writer.fill_disk()
+    eventually((tmp_path / f"errors-{errno.EFBIG}").exists)
+    length = (tmp_path / "out").stat().st_size
+    assert writer.alive
+    writer.free_disk()
+    eventually(lambda: (tmp_path / "out").stat().st_size > length)
+
+
+def test_freeing_the_disk_of_a_dead_process_is_harmless(writer: ProcessInstance) -> None:
+    writer.kill()
+    writer.free_disk()
+    writer.fill_disk()
+
+
+def test_a_word_too_many_comes_and_goes(writer: ProcessInstance) -> None:
+    whole = writer.command
+    writer.misconfigure("--bad")
+    eventually(lambda: "wrote --bad" in writer.log.read_text())
+    writer.misconfigure("--worse")
+    assert writer.command == (*whole, "--worse")
+    writer.reconfigure()
+    writer.reconfigure()
+    assert writer.command == whole
+    assert writer.alive

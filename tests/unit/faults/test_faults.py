@@ -1,0 +1,162 @@
+"""Every fault: what it needs, what it does, what undoes it, and how the undo is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from harness.errors import FaultError, UsageError
+from harness.faults import FAULTS, Fault, Injection, LinkFault, fault_named
+from harness.faults.base import together
+from harness.faults.connection_exhaustion import ConnectionExhaustion, Crowd
+from harness.model import Endpoint
+from harness.probes.poll import NotYet
+from tests.unit.rigs.core_rig import HARNESS, eventually
+from tests.unit.rigs.fault_rig import Link, Target, server
+
+DONE = {
+    "kill": ["kill", "start wait=False"],
+    "term": ["stop None", "start wait=False"],
+    "restart": ["restart", "start wait=False"],
+    "pause": ["pause", "resume"],
+    "isolate": ["isolate", "rejoin"],
+    "bad_configuration": ["misconfigure --no-such-setting", "reconfigure"],
+    "disk_full": ["fill_disk", "free_disk"],
+    "link_down": ["cut", "mend"],
+    "latency": ["latency downstream {'latency': 300, 'jitter': 0}", "mend"],
+    "slow_dependency": ["latency downstream {'latency': 1500, 'jitter': 200}", "mend"],
+    "blackhole": ["timeout upstream {'timeout': 0}", "timeout downstream {'timeout': 0}", "mend"],
+    "reset": ["reset_peer upstream {'timeout': 0}", "mend"],
+    "bandwidth": ["bandwidth upstream {'rate': 1}", "bandwidth downstream {'rate': 1}", "mend"],
+    "partial_partition": ["timeout upstream {'timeout': 0}", "mend"],
+}
+ELSEWHERE = {"packet_loss", "memory_pressure", "connection_exhaustion"}
+"""Nothing here can do the first; the second needs a Redis; the third is tried below."""
+
+
+@pytest.fixture
+def at() -> Iterator[Endpoint]:
+    with server() as endpoint:
+        yield endpoint
+
+
+def target_of(fault: type[Fault], at: Endpoint) -> Any:
+    return Link(at) if issubclass(fault, LinkFault) else Target(at)
+
+
+def test_every_file_of_the_folder_is_registered_under_its_name() -> None:
+    files = {path.stem for path in (HARNESS / "faults").glob("*.py")} - {"__init__", "base"}
+    assert {fault.name for fault in FAULTS} == files
+    assert {fault.__module__.rpartition(".")[2] for fault in FAULTS} == files
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS)
+
+
+def test_every_fault_is_tried_here_or_said_to_be_tried_elsewhere() -> None:
+    assert {fault.name for fault in FAULTS} == set(DONE) | ELSEWHERE
+
+
+@pytest.mark.parametrize("name", DONE)
+def test_a_fault_does_one_thing_and_its_undo_the_reverse(name: str, at: Endpoint) -> None:
+    fault = fault_named(name)
+    target = target_of(fault, at)
+    injection = fault().inject(target)
+    assert target.done == [], "nothing may happen before apply"
+    assert target.name in injection.text
+    injection.apply()
+    injection.undo()
+    assert target.done == DONE[name]
+    injection.healed()
+
+
+@pytest.mark.parametrize("name", [fault.name for fault in FAULTS if issubclass(fault, LinkFault)])
+def test_a_link_that_still_has_a_flaw_is_not_healed(name: str, at: Endpoint) -> None:
+    link = Link(at)
+    injection = fault_named(name)().inject(link)
+    injection.apply()
+    with pytest.raises(NotYet, match="still has"):
+        injection.healed()
+
+
+@pytest.mark.parametrize("name", ["kill", "term", "restart", "pause", "isolate", "bad_configuration", "disk_full"])
+def test_a_service_that_does_not_answer_is_not_healed(name: str) -> None:
+    with server() as gone:
+        pass
+    with pytest.raises(NotYet):
+        fault_named(name)().inject(Target(gone)).healed()
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_without_the_capability_the_reason_is_told(fault: type[Fault], at: Endpoint) -> None:
+    @dataclass
+    class Bare:
+        name: str = "bare"
+
+    reason = fault().obstacle(Bare())
+    assert reason.startswith(f"fault {fault.name}: bare is not ")
+    assert reason.endswith("on this runtime")
+    with pytest.raises(FaultError, match="bare is not"):
+        fault().inject(Bare())
+
+
+def test_packet_loss_is_absent_where_the_kernel_cannot(at: Endpoint) -> None:
+    assert "Lossy" in fault_named("packet_loss")().obstacle(Target(at))
+
+
+def test_memory_pressure_is_for_redis_only(at: Endpoint) -> None:
+    assert "only for redis; cache is tempo" in fault_named("memory_pressure")().obstacle(Target(at, kind="tempo"))
+
+
+def test_an_unknown_fault_names_those_that_exist() -> None:
+    with pytest.raises(UsageError, match=r"unknown fault 'sunspots': expected one of kill, term"):
+        fault_named("sunspots")
+
+
+def test_a_crowd_takes_every_place_and_gives_them_back() -> None:
+    with server(most=5) as at:
+        crowd = Crowd(at, 40)
+        crowd.take()
+        assert len(crowd.held) == 5
+        injection = ConnectionExhaustion(40).inject(Target(at))
+        with pytest.raises(NotYet, match="max number of clients"):
+            injection.healed()
+        crowd.leave()
+        crowd.leave()
+        eventually(lambda: _heals(injection))
+
+
+def test_a_crowd_stops_at_its_size(at: Endpoint) -> None:
+    crowd = Crowd(at, 20)
+    crowd.take()
+    assert len(crowd.held) == 20
+    crowd.leave()
+
+
+def _heals(injection: Injection) -> bool:
+    try:
+        injection.healed()
+    except NotYet:
+        return False
+    return True
+
+
+def test_several_faults_as_one_are_all_undone_even_when_one_undo_fails() -> None:
+    done: list[str] = []
+
+    def one(name: str) -> Injection:
+        def undo() -> None:
+            done.append(f"undo {name}")
+            if name == "b":
+                raise OSError("stuck")
+
+        return Injection(name, lambda: done.append(f"apply {name}"), undo, lambda: done.append(f"healed {name}"))
+
+    both = together(one("a"), one("b"), one("c"))
+    both.apply()
+    with pytest.raises(OSError, match="stuck"):
+        both.undo()
+    both.healed()
+    assert both.text == "a and b and c"
+    assert done == ["apply a", "apply b", "apply c", "undo c", "undo b", "undo a", "healed a", "healed b", "healed c"]
