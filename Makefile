@@ -34,6 +34,10 @@ test: $(READY) ## The harness's own tests, with branch coverage
 layers-proof: $(READY) ## Layers 1 and 2 proven: guarantees mapped, runtimes, real servers, shuffled order (ARGS="--seeds 3")
 	@$(BIN)/python scripts/layers-proof $(ARGS)
 
+.PHONY: failover-proof
+failover-proof: $(READY) ## The failover layer proven: controls, known-truth loss, equal verdicts in 10 repeats (ARGS="--repeats 2")
+	@$(BIN)/python benchmarks/failover_proof.py $(ARGS)
+
 .PHONY: docs
 docs: $(READY) ## Make docs/reference.md and docs/coverage.md anew
 	@$(BIN)/python scripts/reference

@@ -201,4 +201,5 @@ def only(plan: StackPlan, names: Iterable[str], links: Iterable[LinkPlan] = ()) 
             if name not in kept:
                 raise PlanError(f"link {link.name}: no service {name!r} is started: expected one of {', '.join(kept)}")
     fidelity = {name: plan.fidelity[name] for name in kept}
-    return replace(plan, services=kept, waves=waves(kept), fidelity=fidelity, links=made)
+    images = {image: places for image, places in plan.images.items() if image in {one.image for one in kept.values()}}
+    return replace(plan, services=kept, waves=waves(kept), fidelity=fidelity, images=images, links=made)

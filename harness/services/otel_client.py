@@ -100,6 +100,7 @@ class Sdk:
 
     def __init__(self, handle: Handle, service: str, attributes: Mapping[str, str], protocol: str = "grpc") -> None:
         self.spans, self.metrics = Tally(), Tally()
+        self._closed = False
         resource = Resource.create({"service.name": service, **attributes})
         self._tracers = TracerProvider(resource=resource)
         self._tracers.add_span_processor(
@@ -138,7 +139,10 @@ class Sdk:
         return self.metrics.sent
 
     def close(self) -> None:
-        """Flush what is left and end the background threads."""
+        """Flush what is left and end the background threads. Harmless when done before."""
+        if self._closed:
+            return
+        self._closed = True
         self._tracers.shutdown()
         self._meters.shutdown(EXPORT_TIMEOUT * 1000)
 

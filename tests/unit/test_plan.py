@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -175,9 +176,11 @@ def test_a_service_is_told_leased_addresses_wherever_a_compose_file_names_them()
 
 def test_only_some_services_bring_what_they_depend_on() -> None:
     plan = plan_of(service("a"), service("b", "a"), service("c"))
+    plan = replace(plan, images={item.image: (item.image,) for item in plan.services.values()})
     kept = only(plan, ["b"], [LinkPlan("l", "a", sources=("b",))])
     assert (list(kept.services), kept.waves, list(kept.fidelity)) == (["a", "b"], (("a",), ("b",)), ["a", "b"])
     assert kept.links[0].name == "l"
+    assert list(kept.images) == ["a:1.0", "b:1.0"]
     with pytest.raises(PlanError, match="no service 'x'"):
         only(plan, ["x"])
     with pytest.raises(PlanError, match="link l: no service 'c' is started"):

@@ -19,7 +19,9 @@ NEW_LEADER = 10.0
 """Seconds. With `raft_multiplier` 1 it takes two to four; a loaded machine may need a second election."""
 
 
-@pytest.mark.parametrize("fault", [Kill(), Pause()], ids=["killed", "paused"])
+@pytest.mark.parametrize(
+    "fault", [pytest.param(Kill(), id="killed"), pytest.param(Pause(), id="paused", marks=pytest.mark.slow)]
+)
 def test_another_server_leads_and_acknowledged_writes_are_there(
     consuls: Any, run_experiment: Any, fault: Fault
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from harness.experiments.actors.consul_cluster import Locks, holder, make_session
 from harness.experiments.checkers import MutualExclusion, NeverChanges
 from harness.experiments.experiment import Budgets, Experiment, Live, valid
@@ -35,6 +37,7 @@ def _take(endpoint: Any, session: str) -> bool:
     return bool(ask(endpoint, f"/v1/kv/lock?acquire={session}", "PUT", session.encode()).json())
 
 
+@pytest.mark.slow
 def test_a_lock_passes_on_after_its_delay_when_the_holders_node_dies(consuls: Any, run_experiment: Any) -> None:
     """Source: Consul, "Sessions", "Session design": a failed node invalidates its sessions; `LockDelay` protects what
     the dead holder may still have under way."""

@@ -22,6 +22,7 @@ MAX_LAG = 2.0
 """Seconds; `min-replicas-max-lag` in compose/ha.yml. Replicas report once a second, and are counted once a second."""
 
 
+@pytest.mark.slow
 def test_a_hung_primary_is_replaced_and_clients_of_sentinel_lose_nothing(sentinels: Any, run_experiment: Any) -> None:
     """Silence is enough, no refused connection is needed. Source: redis.io, Sentinel, "SDOWN and ODOWN"."""
     stack, cluster = sentinels()

@@ -68,7 +68,7 @@ def test_no_reader_goes_back_while_writers_compete(shop: Deployment, caller: Cal
 def test_a_stale_cache_would_be_seen(shop: Deployment, caller: Caller, redis: Any, key: str) -> None:
     """The control: with an old version put under the readers, the same checker says so.
 
-    Source: DESIGN, "a known-truth control shows the checker sees real loss".
+    Source: harness/experiments/checkers/monotonic_index.py; a checker that never says no proves nothing.
     """
     history, place = History(), f"{shop.redis_prefix}item:{key}"
     url = f"{shop.instances[0].url}/items/{key}"

@@ -61,7 +61,7 @@ def test_a_lock_keeps_the_critical_section_to_one_at_a_time(
 def test_without_the_lock_the_checker_sees_two_inside(shop: Deployment, caller: Caller, key: str) -> None:
     """The control: the same section without its lock overlaps, and loses increments.
 
-    Source: DESIGN, "a known-truth control shows the checker sees real loss".
+    Source: harness/experiments/checkers/mutual_exclusion.py; a checker that never says no proves nothing.
     """
 
     def overlap() -> str:
