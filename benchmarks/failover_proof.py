@@ -32,6 +32,7 @@ def main() -> int:
     parser.add_argument("--fast", action="store_true", help="without the tests marked slow")
     parser.add_argument("--runtime", action="append", default=[], help="process, docker; again for both")
     parser.add_argument("--binaries", default="", help="as for harness test")
+    parser.add_argument("--workers", type=int, default=2, help="xdist workers (%(default)s)")
     arguments = parser.parse_args()
     good = True
     for runtime in arguments.runtime or ["process"]:
@@ -47,6 +48,7 @@ def one_run(arguments: argparse.Namespace, runtime: str, scratch: Path) -> dict[
     reports = scratch / f"r{time.monotonic_ns()}"
     command = [sys.executable, "-m", "pytest", "tests/infrastructure/failover", "-q", "--infra-runtime", runtime,
                "--infra-reports", str(reports), "--infra-state", str(scratch / "s")]  # fmt: skip
+    command += ["-n", str(arguments.workers)] if arguments.workers else []
     command += ["--infra-binaries", arguments.binaries] if arguments.binaries else []
     command += [] if arguments.fast else ["--infra-slow"]
     began = time.monotonic()

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from harness import app
 from harness.cli.verb import Verb, add_options, flags_of
 from harness.config.settings import Settings
-from harness.errors import UsageError
+from harness.errors import RuntimeUnavailable, UsageError
 from harness.report.console import make_console
+
+if TYPE_CHECKING:
+    from harness.runtimes.registry import Described
 
 ACTIONS = ("list", "pull", "save", "load", "lock")
 PLATFORMS = ("linux/amd64", "linux/arm64")
@@ -80,12 +85,26 @@ def _save(settings: Settings, file: Path | None) -> int:
 def _lock(settings: Settings, file: Path | None) -> int:
     """Ask the registries for the digests of the multi-architecture indexes, and write them beside the compose file."""
     del file
-    from harness.runtimes.registry import describe, write_lock
+    from harness.runtimes.registry import write_lock
 
     images = sorted({service.image for service in app.services_of(settings).values()})
-    write_lock(app.lock_file(settings), [describe(image) for image in images], PLATFORMS)
+    write_lock(app.lock_file(settings), [_described(image, settings["mirror"]) for image in images], PLATFORMS)
     make_console().print(f"{app.lock_file(settings)}: {len(images)} images", markup=False)
     return 0
+
+
+def _described(image: str, mirror: str) -> Described:
+    """What the mirror says of an image or, where it does not, its own registry: a digest is the same everywhere."""
+    from harness.runtimes.images import candidates
+    from harness.runtimes.registry import describe
+
+    refusals = []
+    for place in candidates(image, {}, mirror):
+        try:
+            return replace(describe(place), image=image)
+        except RuntimeUnavailable as error:
+            refusals.append(error)
+    raise refusals[-1]
 
 
 def _load(settings: Settings, file: Path | None) -> int:

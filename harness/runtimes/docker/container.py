@@ -30,6 +30,7 @@ class ContainerInstance:
         self.service, self._request = service, request
         self._container: Any = None
         self.client: Any = None
+        self._address = ""
         self._pump = LogPump(log)
         self._lock = threading.RLock()
 
@@ -128,20 +129,26 @@ class ContainerInstance:
     def isolate(self) -> None:
         """Take it off the stack's network: nobody reaches it, it reaches nobody."""
         with self._lock:
-            self._tell("disconnect", lambda: self._net().disconnect(self._container))
+            if self._on_network():
+                self._address = self._joined().get("IPAddress") or self._address
+                self._tell("disconnect", lambda: self._net().disconnect(self._container))
 
     def rejoin(self) -> None:
-        """Undo `isolate`, with the same aliases and, where it had a fixed one, the same address."""
+        """Undo `isolate`, with the same aliases and the same address. Repeatable."""
         with self._lock:
-            config = self._request.endpoint
+            if not self._state() or self._on_network():
+                return
+            aliases = self._request.endpoint.get("Aliases")
             self._tell(
                 "reconnect",
-                lambda: self._net().connect(
-                    self._container,
-                    aliases=config.get("Aliases"),
-                    ipv4_address=(config.get("IPAMConfig") or {}).get("IPv4Address"),
-                ),
+                lambda: self._net().connect(self._container, aliases=aliases, ipv4_address=self._address or None),
             )
+
+    def _on_network(self) -> bool:
+        return bool(self._state()) and self._joined() is not None
+
+    def _joined(self) -> Any:
+        return self._container.attrs["NetworkSettings"]["Networks"].get(self._request.network)
 
     def _net(self) -> Any:
         return self.client.networks.get(self._request.network)

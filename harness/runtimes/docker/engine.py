@@ -1,8 +1,8 @@
 """The engine: does it answer, what is it, and a client that is ours alone.
 
 Traps of the libraries that are dealt with here: Testcontainers prefixes every image name from its own configuration,
-starts a reaper of its own, guesses an address from the presence of /.dockerenv, takes another engine than docker's client
-from its own file or from a docker context, and logs in to a registry for every container. We need none of the five.
+starts a reaper of its own, guesses an address from the presence of /.dockerenv, takes another engine than docker does
+by a file of its own or a docker context, and logs in to a registry for every container. We need none of the five.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def reason(error: Exception) -> str:
 
 
 def tame_testcontainers() -> None:
-    """Switch off what the harness does itself: the reaper (ours is `sweep`), the image prefix (ours is `images`), logins
-    (done when images are pulled), and the choice of an engine, which from here on is that of every client here."""
+    """Switch off what the harness does itself: the reaper (ours is `sweep`), the image prefix (ours is `images`),
+    logins (done when images are pulled), and the choice of an engine: from here on all clients have the same."""
     testcontainers_config.ryuk_disabled = True
     testcontainers_config.hub_image_name_prefix = ""
     testcontainers_config._docker_auth_config = None

@@ -54,7 +54,8 @@ class LogPump:
     def close(self) -> None:
         """End the stream."""
         if self._stream is not None and self._thread is not None and self._thread.is_alive():
-            self._stream.close()
+            with suppress(OSError, AttributeError):  # it has come to its end meanwhile
+                self._stream.close()
             self._thread.join(SETTLE)
 
 

@@ -5,6 +5,7 @@ A green failover test is worth what these are: an experiment that could not fail
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from harness.experiments.witness import disturbed
 from harness.experiments.workload import Workload
 from harness.faults import FAULTS, Fault, Injection, LinkFault
 from harness.faults.connection_exhaustion import ConnectionExhaustion
+from harness.faults.latency import Latency
 from harness.model import Verdict
 from harness.probes.answer import answers
 
@@ -24,6 +26,10 @@ MAXCLIENTS = 20
 QUICK = Budgets(witness=3.0, healed=2.5, recovery=15)
 ONE_PER_FAMILY = {"kill", "latency", "disk_full"}
 """A service that dies, a link, a resource: in the fast lane. All of them by night."""
+MILDER: dict[type[Fault], Callable[[], Fault]] = {
+    ConnectionExhaustion: lambda: ConnectionExhaustion(MAXCLIENTS * 3),
+    Latency: lambda: Latency(150),  # a new connection takes several exchanges, each of them late
+}
 EVERY = [
     pytest.param(fault, id=fault.name, marks=() if fault.name in ONE_PER_FAMILY else (pytest.mark.slow,))
     for fault in FAULTS
@@ -42,7 +48,7 @@ class Rig:
 
     def injection(self) -> Injection:
         """The fault on its target; the test is skipped where it cannot be had."""
-        made = ConnectionExhaustion(MAXCLIENTS * 3) if self.fault is ConnectionExhaustion else self.fault()
+        made = MILDER[self.fault]() if self.fault in MILDER else self.fault()
         target = self.link if issubclass(self.fault, LinkFault) else self.redis
         if reason := made.obstacle(target):
             pytest.skip(f"not verified: {reason}")

@@ -17,7 +17,7 @@ from harness.experiments.workload import Workload
 from harness.faults.link_down import LinkDown
 from harness.model import LinkPlan, Verdict
 
-DOWN_AFTER = 1.0
+DOWN_AFTER = 2.0
 MAX_LAG = 2.0
 PEERS = LinkPlan(
     "peers", "redis-primary", sources=("redis-replica-1", "redis-replica-2", "sentinel-1", "sentinel-2", "sentinel-3")

@@ -13,7 +13,7 @@ from harness.faults.base import together
 from harness.faults.kill import Kill
 from harness.probes.poll import NotYet
 
-DOWN_AFTER = 1.0
+DOWN_AFTER = 2.0
 
 
 def test_one_sentinel_of_three_promotes_nobody(sentinels: Any, run_experiment: Any) -> None:

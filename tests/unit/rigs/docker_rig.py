@@ -12,21 +12,17 @@ from typing import Any
 
 import pytest
 import requests
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import ImageNotFound, NotFound
+from testcontainers.core.config import testcontainers_config
 
 from harness.identity import Identity
 from harness.runtimes.docker.labels import Owner
+from tests.unit.rigs.docker_things_rig import FakeContainer, FakeImage, FakeStream, Thing, refusal
+
+__all__ = ["FakeContainer", "FakeEngine", "FakeStream", "Thing", "no_sleep", "owner", "refusal"]
 
 DIGEST = "sha256:" + "a" * 64
 OTHER_DIGEST = "sha256:" + "b" * 64
-STARTED_AT = "2026-07-01T12:00:00.25Z"
-
-
-def refusal(status: int, said: str) -> APIError:
-    """An answer of the engine that is no success."""
-    response = requests.Response()
-    response.status_code = status
-    return APIError("refused", response, explanation=said)
 
 
 def owner(run: str = "r1", **identity: Any) -> Owner:
@@ -34,130 +30,6 @@ def owner(run: str = "r1", **identity: Any) -> Owner:
     mine = Identity.mine()
     fields = {"boot": mine.boot, "namespace": mine.namespace, "pid": mine.pid, "started": mine.started, **identity}
     return Owner(run, Identity(**fields))
-
-
-@dataclass
-class Thing:
-    """A network or a volume."""
-
-    engine: FakeEngine
-    name: str
-    shelf: str
-    labels: dict[str, str]
-    more: dict[str, Any] = field(default_factory=dict)
-    busy: bool = False
-
-    @property
-    def attrs(self) -> dict[str, Any]:
-        return {"Labels": self.labels, **self.more}
-
-    def reload(self) -> None:
-        self.engine.called("reload", self.name)
-
-    def remove(self, force: bool = False) -> None:
-        self.engine.called(f"{self.shelf}.remove", self.name)
-        if self.busy:
-            raise refusal(409, "in use")
-        self.engine.forget(self.shelf, self)
-
-    def disconnect(self, container: FakeContainer) -> None:
-        self.engine.called("networks.disconnect", container.name)
-
-    def connect(self, container: FakeContainer, **how: Any) -> None:
-        self.engine.called("networks.connect", container.name, **how)
-
-
-@dataclass
-class FakeContainer:
-    """A container whose life is `state`."""
-
-    engine: FakeEngine
-    name: str
-    labels: dict[str, str]
-    asked: dict[str, Any] = field(default_factory=dict)
-    state: dict[str, Any] = field(default_factory=lambda: {"Status": "created", "StartedAt": "", "Running": False})
-    lines: list[bytes] = field(default_factory=list)
-    stream: Any = None
-
-    @property
-    def id(self) -> str:
-        return f"id-{self.name}"
-
-    @property
-    def short_id(self) -> str:
-        return self.id
-
-    @property
-    def attrs(self) -> dict[str, Any]:
-        return {"State": self.state}
-
-    def reload(self) -> None:
-        self.engine.called("containers.reload", self.name)
-        if self not in self.engine.containers:
-            raise NotFound("No such container")
-
-    def start(self) -> None:
-        self.engine.called("containers.start", self.name)
-        self.state = {"Status": "running", "Running": True, "StartedAt": STARTED_AT}
-
-    def end(self, **state: Any) -> None:
-        """It ends by itself."""
-        self.state = {"Status": "exited", "Running": False, "StartedAt": STARTED_AT, "ExitCode": 0, **state}
-
-    def kill(self, signal: str) -> None:
-        self.engine.called("containers.kill", self.name, signal=signal)
-        self._must_run()
-        self.end(ExitCode=137)
-
-    def stop(self, timeout: int) -> None:
-        self.engine.called("containers.stop", self.name, timeout=timeout)
-        self.end(ExitCode=143)
-
-    def pause(self) -> None:
-        self.engine.called("containers.pause", self.name)
-        self.state["Paused"] = True
-
-    def unpause(self) -> None:
-        self.engine.called("containers.unpause", self.name)
-        self.state["Paused"] = False
-
-    def wait(self, timeout: int) -> None:
-        self.engine.called("containers.wait", self.name, timeout=timeout)
-
-    def logs(self, **how: Any) -> Any:
-        self.engine.called("containers.logs", self.name, **how)
-        return self.stream or iter(self.lines)
-
-    def remove(self, force: bool, v: bool) -> None:
-        self.engine.called("containers.remove", self.name)
-        self.engine.forget("containers", self)
-
-    def _must_run(self) -> None:
-        if not self.state["Running"]:
-            raise refusal(409, "Container is not running")
-
-
-@dataclass
-class FakeImage:
-    """An image of the engine under one of its names."""
-
-    engine: FakeEngine
-    name: str
-    digests: list[str] = field(default_factory=list)
-    size: int = 1_000_000
-
-    @property
-    def attrs(self) -> dict[str, Any]:
-        return {"RepoDigests": self.digests, "Size": self.size}
-
-    @property
-    def tags(self) -> list[str]:
-        return [self.name]
-
-    def tag(self, name: str) -> None:
-        self.engine.called("images.tag", name)
-        assert "@" not in name, "refusing to create a tag with a digest reference"
-        self.engine.images[name] = FakeImage(self.engine, name, self.digests, self.size)
 
 
 @dataclass
@@ -171,15 +43,17 @@ class FakeEngine:
     registry: dict[str, Any] = field(default_factory=dict)
     calls: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     refusals: dict[str, list[Exception]] = field(default_factory=dict)
-    before: dict[str, Callable[[], None]] = field(default_factory=dict)
+    before: dict[str, Callable[[], object]] = field(default_factory=dict)
     architecture: str = "x86_64"
     archive: Any = b"archive"
     clients: int = 0
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
-        """Put it behind docker's client, for Testcontainers as well. Proxies of the environment are kept as they are."""
+        """Put it behind docker's client, for Testcontainers as well; what they do to the environment is undone."""
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.setenv(name, "")
+        monkeypatch.setenv("DOCKER_HOST", "unix:///var/run/docker.sock")
+        monkeypatch.setattr(testcontainers_config, "ryuk_disabled", True)
         monkeypatch.setattr("docker.DockerClient.from_env", lambda **_: self.client())
         monkeypatch.setattr("docker.from_env", lambda **_: self.client())
         return self
@@ -278,6 +152,7 @@ class _Containers:
         name = asked.get("hostname", image)
         made = self._engine.container(name, asked["labels"])
         made.asked = {"image": image, **asked}
+        made.networks = {asked["network"]: {"IPAddress": "10.0.0.2"}} if "network" in asked else {}
         return made
 
     def list(self, **how: Any) -> list[FakeContainer]:
@@ -296,7 +171,8 @@ class _Shelf:
         return self._engine.thing(self._shelf, name, labels or {}, **more)
 
     def get(self, name: str) -> Thing:
-        return next(item for item in getattr(self._engine, self._shelf) if item.name == name)
+        found: Thing = next(item for item in getattr(self._engine, self._shelf) if item.name == name)
+        return found
 
     def list(self, filters: Mapping[str, str] | None = None) -> list[Thing]:
         self._engine.called(f"{self._shelf}.list", "")
@@ -307,6 +183,7 @@ class _Shelf:
 class _Api:
     def __init__(self, engine: FakeEngine) -> None:
         self._engine = engine
+        self.headers: dict[str, str] = {}
 
     def pull(self, name: str, tag: str, stream: bool, decode: bool) -> Iterator[dict[str, Any]]:
         """`engine.registry` has, by place: an exception, a list of events, or a list of such answers in `tuple`s."""
@@ -353,6 +230,3 @@ def no_sleep(monkeypatch: pytest.MonkeyPatch, module: str) -> list[float]:
     slept: list[float] = []
     monkeypatch.setattr(f"{module}.time.sleep", slept.append)
     return slept
-
-
-OFFLINE = DockerException("Connection aborted.")

@@ -56,7 +56,7 @@ def test_in_ci_auto_falls_back_only_when_allowed_by_name(
 
 def test_without_a_socket_and_docker_host_nobody_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    monkeypatch.setattr(choice.Path, "exists", lambda self: False)
+    monkeypatch.setattr(Path, "exists", lambda self: False)
     assert choice._no_docker(settings(tmp_path), IMAGES).startswith("no docker engine: no DOCKER_HOST")
 
 

@@ -84,7 +84,7 @@ def test_names_as_engines_read_them(image: str, reference: Reference, name: str)
      "redis@a:b:c", "redis:@sha256:ab"],
 )  # fmt: skip
 def test_an_empty_part_is_refused(image: str) -> None:
-    with pytest.raises(UsageError, match="expected .REGISTRY/.NAME"):
+    with pytest.raises(UsageError, match=r"expected \[REGISTRY/\]NAME"):
         parse(image)
 
 

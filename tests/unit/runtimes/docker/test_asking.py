@@ -73,6 +73,6 @@ def _untold(place: str) -> None:
 @pytest.mark.parametrize("error", [ReadTimeout("Read timed out."), refusal(500, "layer does not exist")])
 def test_an_engine_that_fails_is_an_image_that_cannot_be_had(engine: FakeEngine, error: Exception) -> None:
     engine.refuse("images.get", error)
-    with pytest.raises(ImageError, match="image redis:8: (Read timed out|layer does not exist)"):
+    with pytest.raises(ImageError, match=r"image redis:8: (Read timed out|layer does not exist)"):
         have_images(ONE, "never", lambda line: None)
     assert engine.clients == 0

@@ -63,7 +63,12 @@ def test_a_network_is_a_labelled_bridge_with_a_gateway(engine: FakeEngine) -> No
 
 def test_networks_of_the_engine_are_taken(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
-    monkeypatch.setattr(subject, "draw_subnet", lambda taken, rng: drawn.append(list(taken)) or POOLS[0])
+
+    def draw(taken: list[IPv4Network], rng: random.Random) -> IPv4Network:
+        drawn.append(list(taken))
+        return POOLS[0]
+
+    monkeypatch.setattr(subject, "draw_subnet", draw)
     engine.thing("networks", "a", {}, IPAM={"Config": [{"Subnet": "10.200.0.0/16"}, {"Subnet": "fd00::/64"}, {}]})
     engine.thing("networks", "host", {}, IPAM={"Config": None})
     create(engine.client(), "ih-r1", {})

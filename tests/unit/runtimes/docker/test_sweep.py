@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from requests import ReadTimeout
@@ -13,9 +14,9 @@ from harness.runtimes.docker.sweep import Found, is_dead, listing, remove_run, s
 from tests.unit.rigs.docker_rig import FakeEngine, no_sleep, owner, refusal
 
 NOW = 1_000_000.0
-DEAD_PID = {"started": 1}
-ELSEWHERE = {"boot": "another-boot"}
-NEIGHBOUR = {"namespace": "pid:[1]"}
+DEAD_PID: dict[str, Any] = {"started": 1}
+ELSEWHERE: dict[str, Any] = {"boot": "another-boot"}
+NEIGHBOUR: dict[str, Any] = {"namespace": "pid:[1]"}
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,8 @@ def things(engine: FakeEngine, run: str, **identity: str | int) -> None:
 
 
 def left(engine: FakeEngine) -> list[str]:
-    return sorted(item.name for item in (*engine.containers, *engine.networks, *engine.volumes))
+    things = [*engine.networks, *engine.volumes]
+    return sorted([*(item.name for item in engine.containers), *(item.name for item in things)])
 
 
 def test_everything_of_a_run_goes_and_nothing_else(engine: FakeEngine) -> None:
@@ -111,7 +113,7 @@ def test_what_stays_in_use_is_told_by_name(engine: FakeEngine) -> None:
 # -- whose is it --------------------------------------------------------------------------------------------------
 
 
-def found(expires: float | None = None, **identity: str | int) -> Found:
+def found(expires: float | None = None, **identity: Any) -> Found:
     more = {} if expires is None else {"expires": f"{expires:.3f}"}
     return Found("volume v", owner("r1", **identity).labels(**more), lambda: None)
 
