@@ -48,6 +48,8 @@ def one_run(arguments: argparse.Namespace, runtime: str, scratch: Path) -> dict[
     reports = scratch / f"r{time.monotonic_ns()}"
     command = [sys.executable, "-m", "pytest", "tests/infrastructure/failover", "-q", "--infra-runtime", runtime,
                "--infra-reports", str(reports), "--infra-state", str(scratch / "s")]  # fmt: skip
+    # Of its own: pytest tidies up the common one, and fails where others left something that cannot be removed.
+    command += ["--basetemp", str(scratch / "t")]
     command += ["-n", str(arguments.workers)] if arguments.workers else []
     command += ["--infra-binaries", arguments.binaries] if arguments.binaries else []
     command += [] if arguments.fast else ["--infra-slow"]

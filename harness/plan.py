@@ -125,9 +125,9 @@ def _fidelity(service: ServicePlan, choice: Choice, binary: Binary | None) -> Fi
 
 def _require(required: Iterable[str], services: Mapping[str, ServicePlan], fidelity: Mapping[str, Fidelity]) -> None:
     for wanted in required:
-        names = list(services) if wanted == REAL else [wanted]
-        if wanted != REAL and wanted not in services:
-            raise FidelityError(f"--require-fidelity {wanted}: no such service; known: {', '.join(services)}")
+        names = [name for name, service in services.items() if wanted in {REAL, name, service.kind}]
+        if not names:
+            raise FidelityError(f"--require-fidelity {wanted}: no such service or kind; known: {', '.join(services)}")
         missing = [name for name in names if not fidelity[name].verified]
         if missing:
             raise FidelityError(

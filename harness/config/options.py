@@ -145,7 +145,7 @@ OPTIONS: tuple[Option, ...] = (
         "require_fidelity",
         words,
         (),
-        "Fail instead of using an emulator: `real` for all services, or service names.",
+        "Fail instead of using an emulator: `real` for all services, or names of services or kinds.",
         "real|SERVICE",
     ),
     Option("target", path, None, "TOML file with the endpoints of a running environment (external runtime).", "FILE"),

@@ -120,7 +120,7 @@ def test_a_required_fidelity_that_cannot_be_met(required: str) -> None:
 
 
 def test_a_required_service_that_is_not_there() -> None:
-    with pytest.raises(FidelityError, match="--require-fidelity c: no such service; known: a"):
+    with pytest.raises(FidelityError, match="--require-fidelity c: no such service or kind; known: a"):
         make_plan(compose(service("a", image="redis:8")), PROCESS, {"a": BINARY}, ["c"])
 
 
