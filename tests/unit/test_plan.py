@@ -111,7 +111,7 @@ def test_a_service_of_no_kind_cannot_be_a_process() -> None:
     assert "x-harness" in caught.value.next_step
 
 
-@pytest.mark.parametrize("required", ["real", "b"])
+@pytest.mark.parametrize("required", ["real", "b", "consul"])
 def test_a_required_fidelity_that_cannot_be_met(required: str) -> None:
     stack = compose(service("a", image="redis:8"), service("b", image="consul:1"))
     with pytest.raises(FidelityError, match=rf"--require-fidelity {required}: only an emulator is here for b\n"):
