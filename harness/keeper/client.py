@@ -95,6 +95,8 @@ class KeeperClient:
         """End this connection; what it broke and did not heal is healed by the keeper."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError, ValueError):  # what was not sent yet is lost; the descriptor is freed by both closing
+            self._file.close()
         self._socket.close()
 
     def __enter__(self) -> KeeperClient:

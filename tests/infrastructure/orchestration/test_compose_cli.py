@@ -1,0 +1,105 @@
+"""`docker compose` itself on the very files that the tests run: healthy, on loopback, changed piece by piece, gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.config import packaged
+from harness.model import Endpoint
+
+STACK = packaged.stack_file()
+PROJECT = "com.docker.compose.project"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A compose project of the test's own, on free ports."""
+
+    name: str
+    files: tuple[Path, ...]
+    variables: dict[str, str]
+
+    def compose(self, *words: str, **variables: str) -> str:
+        """What `docker compose` prints. A failing command fails the test with what it said."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HARNESS_", "COMPOSE_"))}
+        files = [word for file in self.files for word in ("-f", str(file))]
+        done = subprocess.run(
+            ["docker", "compose", "-p", self.name, *files, *words],
+            capture_output=True, text=True, timeout=100, check=False, env={**kept, **self.variables, **variables},
+        )  # fmt: skip
+        assert done.returncode == 0, f"docker compose {' '.join(words)}: {done.stderr}"
+        return done.stdout
+
+    def containers(self) -> dict[str, Any]:
+        """What the engine knows of each service's container."""
+        ids = self.compose("ps", "-aq").split()
+        told = subprocess.run(["docker", "inspect", *ids], capture_output=True, text=True, timeout=30, check=True)
+        found = json.loads(told.stdout)
+        return {item["Config"]["Labels"]["com.docker.compose.service"]: item for item in found}
+
+
+@pytest.fixture
+def project(engine: Any, lease: Callable[..., Endpoint], tmp_path: Path) -> Iterator[Project]:
+    """The stack's own files, with the overlay of the images that the shared stack runs; not up yet."""
+    if subprocess.run(["docker", "compose", "version"], capture_output=True, timeout=20, check=False).returncode:
+        pytest.skip("not verified: `docker compose` is not installed")
+    files = [STACK]
+    if engine.inspect("redis")["Config"]["Image"].startswith("infra-harness/"):
+        files.append(STACK.with_name("offline.yml"))
+        if engine.inspect("consul")["Config"]["Image"].endswith("-emulator"):
+            files.append(STACK.with_name("offline-consul-emulator.yml"))
+    names = re.findall(r"\$\{(\w+_PORT):-", STACK.read_text())
+    made = Project(f"ih-test-{os.getpid()}", tuple(files), {name: str(lease(name).port) for name in names})
+    yield made
+    made.compose("down", "-v", "--timeout", "1")
+
+
+def left_of(engine: Any, project: Project) -> dict[str, str]:
+    """What of a project is on the engine, by kind of thing."""
+    listings = {"container": ("ps", "-aq"), "network": ("network", "ls", "-q"), "volume": ("volume", "ls", "-q")}
+    label = f"label={PROJECT}={project.name}"
+    return {what: engine.docker(*words, "--filter", label).strip() for what, words in listings.items()}
+
+
+def test_compose_brings_the_stack_up_healthy_on_loopback_and_down_without_a_trace(
+    engine: Any, project: Project
+) -> None:
+    """A developer without the harness gets the same stack. Source: Compose, `up --wait`, `down --volumes`."""
+    project.compose("up", "-d", "--wait", "--pull", "never")
+    containers = project.containers()
+    assert len(containers) == 6
+    for name, container in containers.items():
+        assert container["State"]["Running"], name
+        assert container["State"].get("Health", {"Status": "healthy"})["Status"] == "healthy", name
+        ports = container["NetworkSettings"]["Ports"].values()
+        published = [binding for bindings in ports for binding in bindings or ()]
+        assert published, name
+        assert {binding["HostIp"] for binding in published} == {"127.0.0.1"}, name
+        assert {binding["HostPort"] for binding in published} <= set(project.variables.values()), name
+    before = left_of(engine, project)
+    assert before["container"]
+    assert before["network"]
+    project.compose("down", "-v", "--timeout", "1")
+    assert left_of(engine, project) == {"container": "", "network": "", "volume": ""}
+
+
+def test_a_changed_variable_recreates_only_the_service_that_it_is_part_of(project: Project) -> None:
+    """One password changes, one container is new; nothing changes, none is. Source: Compose, `up`."""
+    up = ("up", "-d", "--pull", "never", "redis", "consul", "arangodb")
+    project.compose(*up)
+    first = {name: item["Id"] for name, item in project.containers().items()}
+    assert first.keys() == {"redis", "consul", "arangodb"}
+    project.compose(*up)
+    assert {name: item["Id"] for name, item in project.containers().items()} == first
+    project.compose(*up, ARANGO_ROOT_PASSWORD="changed")
+    second = {name: item["Id"] for name, item in project.containers().items()}
+    assert {name for name in first if first[name] != second[name]} == {"arangodb"}
