@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import subprocess
 from pathlib import Path
@@ -90,13 +91,18 @@ def test_services_find_each_other_by_name(engine: Any, stack: RemoteStack) -> No
     assert found.split()[0] == expected
 
 
-def test_a_container_outside_the_network_reaches_no_service(engine: Any, stack: RemoteStack) -> None:
+def test_a_container_outside_the_network_reaches_no_service(
+    engine: Any, stack: RemoteStack, request: pytest.FixtureRequest
+) -> None:
     """A stack's network is its own: a container beside it can neither resolve nor reach its services."""
     image = engine.inspect("grafana")["Config"]["Image"]
     address = next(iter(engine.inspect("tempo")["NetworkSettings"]["Networks"].values()))["IPAddress"]
+    beside = f"ih-beside-{secrets.token_hex(4)}"
+    engine.docker("network", "create", beside)
+    request.addfinalizer(lambda: engine.docker("network", "rm", beside))
     for target in ("tempo", address):
         done = subprocess.run(
-            ["docker", "run", "--rm", "--entrypoint", "curl", image, "-sS", "-m", "2", f"http://{target}:3200/ready"],
+            ["docker", "run", "--rm", "--network", beside, "--entrypoint", "curl", image, "-sS", "-m", "2", f"http://{target}:3200/ready"],
             capture_output=True, text=True, timeout=30, check=False,
         )  # fmt: skip
         assert done.returncode in {6, 7, 28}, f"{target}: {done.stdout}{done.stderr}"
