@@ -56,6 +56,15 @@ def test_a_keeper_that_hangs_up(state: Path, answer: bytes, told: str) -> None:
         client.disconnect()
 
 
+def test_a_client_that_disconnects_frees_its_descriptor(state: Path) -> None:
+    """A file made of a socket keeps its descriptor open: Python 3.12 and later say so when it is forgotten."""
+    with answering(state, b"") as run_dir:
+        client = KeeperClient(run_dir)
+        client.disconnect()
+        assert client._file.closed
+        assert client._socket.fileno() == -1
+
+
 def test_the_keepers_log_is_pointed_at_when_there_is_one(state: Path) -> None:
     (state / "keeper.log").write_text("Traceback")
     with answering(state, b"") as run_dir:
