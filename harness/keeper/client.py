@@ -17,6 +17,7 @@ from harness.errors import KeeperError
 from harness.keeper import wire
 from harness.keeper.remote_links import RemoteLinks, handle_class
 from harness.keeper.rundir import RunDir
+from harness.keeper.socketpath import address
 from harness.model import Endpoint, Fidelity, ServiceStatus, StackPlan, State
 from harness.stack import pick_endpoint
 
@@ -39,7 +40,8 @@ class KeeperClient:
         self._lock = threading.Lock()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
-            self._socket.connect(str(run_dir.socket))
+            with address(run_dir.socket) as name:
+                self._socket.connect(name)
         except OSError as error:
             self._socket.close()
             raise KeeperError(f"run {run_dir.run}: its keeper does not answer: {error.strerror}") from error

@@ -1,6 +1,6 @@
 """The directory of a running stack: its socket, its identity, its services' data. One per run, only for this user.
 
-Not the report: that outlives the run, this does not. Kept short, because a Unix socket's path has at most 108 bytes.
+Not the report: that outlives the run, this does not.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from harness.identity import Identity
 
 YOUNG = 30.0
 """Seconds in which a directory without an identity may still be about to get one."""
-SOCKET_LIMIT = 107
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class RunDir:
 def state_root(configured: Path | None) -> Path:
     """The directory that holds the runs of this user, made when it is missing, mode 0700.
 
-    Raises UsageError when it cannot be made, is somebody else's, or is too long for a socket.
+    Raises UsageError when it cannot be made or is somebody else's.
     """
     root = configured or Path(tempfile.gettempdir()) / f"infra-harness-{os.getuid()}"
     try:
@@ -89,8 +88,6 @@ def state_root(configured: Path | None) -> Path:
         raise UsageError(f"state directory {root}: {error.strerror}", "choose another with --state") from error
     if stat.st_uid != os.getuid():
         raise UsageError(f"state directory {root} belongs to user {stat.st_uid}", "choose another with --state")
-    if len(str(root.resolve() / new_run_id() / "s")) > SOCKET_LIMIT:
-        raise UsageError(f"state directory {root}: too long for a Unix socket", "choose a shorter one with --state")
     return root.resolve()
 
 

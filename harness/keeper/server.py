@@ -25,6 +25,7 @@ from harness.keeper import wire
 from harness.keeper.breaking import HEALS, UNDO, Undo, Undos
 from harness.keeper.owned import ASKED_GRACE, OwnedStack
 from harness.keeper.rundir import RunDir
+from harness.keeper.socketpath import address
 from harness.keeper.watch import MainLoop
 from harness.runtimes.child import become_subreaper
 
@@ -140,10 +141,11 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self._left: list[str] = []
         old = os.umask(0o177)
         try:
-            super().__init__(str(run_dir.path / "s.new"), Connection)
+            with address(unfinished := run_dir.path / "s.new") as name:
+                super().__init__(name, Connection)
         finally:
             os.umask(old)
-        (run_dir.path / "s.new").rename(run_dir.socket)  # nobody finds a socket that does not listen yet
+        unfinished.rename(run_dir.socket)  # nobody finds a socket that does not listen yet
 
     def closed(self) -> list[str]:
         """Wait until everything is gone, and say what is not."""

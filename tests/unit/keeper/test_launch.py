@@ -162,6 +162,17 @@ def test_a_keeper_without_owner_ends_when_it_is_asked_to(state: Path) -> None:
     eventually(lambda: not keeper.alive and not state.exists())
 
 
+def test_a_directory_longer_than_an_address_of_a_socket_serves(state: Path) -> None:
+    run = RunDir(rundir.state_root(state / ("d" * 120)) / "r")
+    run.path.mkdir()
+    lifeline = launch(run, Identity.mine(), lifeline=True)
+    assert lifeline
+    with KeeperClient(run) as client:
+        assert client.call("hello")["run"] == "r"
+    lifeline.cut()
+    assert gone(run.path)
+
+
 def test_sigterm_ends_it_in_order_and_sigint_does_not(state: Path) -> None:
     lifeline = launch(RunDir(state), None, lifeline=True)
     assert lifeline

@@ -95,11 +95,6 @@ def test_a_state_directory_that_cannot_be_made(state: Path) -> None:
     assert "--state" in caught.value.next_step
 
 
-def test_a_state_directory_too_long_for_a_socket(state: Path) -> None:
-    with pytest.raises(UsageError, match="too long for a Unix socket"):
-        rundir.state_root(state / ("x" * 90))
-
-
 def test_a_state_directory_of_somebody_else(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.keeper.rundir.os.getuid", lambda: 4711)
     with pytest.raises(UsageError, match=r"belongs to user \d+"):
