@@ -3,9 +3,10 @@
     python benchmarks/kill9.py -n 50
     python benchmarks/kill9.py -n 30 --runtime docker --compose compose/stack.yml --compose compose/offline.yml
 
-Every run gets a state directory of its own. What counts as left: a process whose environment or command line names
-that directory, whoever its parent is by then; and on docker a container, network or volume that carries a label of
-the harness. When the keeper was hit, containers go at the start of the next run: then it is that sweep which counts.
+Every run gets a directory of its own, for its state and for all temporary files, so for the stacks that its tests start
+by the command line too. What counts as left: a process whose environment or command line names that directory, whoever
+its parent is by then; and on docker a container, network or volume that carries a label of the harness. A container
+whose owner was killed itself goes at the start of the next run: then it is that sweep which counts.
 """
 
 from __future__ import annotations
@@ -70,8 +71,9 @@ class Trial:
             command += ["--compose", file]
         with (state / "output").open("wb") as output:
             return subprocess.Popen(
-                command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
-            )
+                command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True,
+                env={**os.environ, "TMPDIR": str(state), "PYTEST_DEBUG_TEMPROOT": str(state)},
+            )  # fmt: skip
 
     def left(self, state: Path) -> list[str]:
         """What is still there of a run."""
@@ -141,11 +143,10 @@ def one(victim: str, after: float, trial: Trial) -> Shot:
         time.sleep(after)
         shoot(process, victim, state)
         shot = time.monotonic()
-        if victim == "keeper" and trial.runtime == "docker":
-            time.sleep(0.2)
-            next_run_sweeps()
         while (left := trial.left(state)) and time.monotonic() - shot < GRACE:
             time.sleep(0.02)
+            if trial.runtime == "docker":
+                next_run_sweeps()
         gone = time.monotonic() - shot
         for pid in processes_of(state):
             os.kill(pid, signal.SIGKILL)

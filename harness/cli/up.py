@@ -10,7 +10,8 @@ from harness.app import Run
 from harness.cli.progress import show_progress
 from harness.cli.stack_table import print_stack
 from harness.cli.verb import Verb, add_options, flags_of
-from harness.errors import LeftBehind, ServiceError
+from harness.errors import LeftBehind, ServiceError, UsageError
+from harness.identity import Identity
 from harness.keeper.client import RemoteStack
 from harness.report.console import make_console
 from harness.report.terminal import fidelity_line
@@ -34,17 +35,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
             "images",
         ),
     )
+    parser.add_argument(
+        "--owner",
+        type=int,
+        metavar="PID",
+        help="end the stack when this process ends, however it does (default: never)",
+    )
     parser.add_argument("--keep-failed", action="store_true", help="leave the stack up even if a service failed")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Start, show, and let go."""
     console = make_console()
+    owner = _living(arguments.owner)
     current = app.new_run(app.load_settings(flags_of(arguments)))
     plan, reason = app.plan_for(current.settings)
     console.print(fidelity_line(plan.emulated, len(plan.services), plan.runtime, reason), markup=False, soft_wrap=True)
     current.prepare()
-    app.ensure_keeper(current, owner=None)
+    app.ensure_keeper(current, owner)
     try:
         with app.connect(current) as client, show_progress(console, plan) as progress:
             stack = app.start_stack(current, client, plan, reason, progress, console.print)
@@ -56,6 +64,16 @@ def run(arguments: argparse.Namespace) -> int:
         _failed(current, stack, arguments.keep_failed)
     console.print(f"up as run {current.id}; end it with `harness down`", markup=False)
     return 0
+
+
+def _living(pid: int | None) -> Identity | None:
+    """Whose end is the stack's. Raises UsageError when there is no such process."""
+    if pid is None:
+        return None
+    owner = Identity.of(pid)
+    if owner is None:
+        raise UsageError(f"--owner {pid}: no such process", "name one that runs, for example --owner $$")
+    return owner
 
 
 def _failed(current: Run, stack: RemoteStack, keep: bool) -> NoReturn:

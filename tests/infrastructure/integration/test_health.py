@@ -72,7 +72,7 @@ def pair(stack: RemoteStack | ExternalStack) -> Iterator[Pair]:
         file, state = Path(directory, "compose.yml"), Path(directory, "s")
         file.write_text(json.dumps({"name": "pair", "services": services}))
         harness("up", "--compose", str(file), "--runtime", stack.runtime, "--pull", "never",
-                "--reports", str(Path(directory, "r")), "--state", str(state))  # fmt: skip
+                "--reports", str(Path(directory, "r")), "--state", str(state), "--owner", str(os.getpid()))  # fmt: skip
         try:
             run = RunDir(next(state.iterdir()))
             with KeeperClient(run) as client:

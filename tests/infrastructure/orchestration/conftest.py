@@ -74,7 +74,7 @@ def up(engine: Engine, tmp_path: Path, request: pytest.FixtureRequest) -> Iterat
         file.write_text(json.dumps(compose))
         state = tmp_path / f"s{len(started)}"
         started.append(str(state))
-        harness("up", "--compose", str(file), "--runtime", "docker", "--pull", "never",
+        harness("up", "--compose", str(file), "--runtime", "docker", "--pull", "never", "--owner", str(os.getpid()),
                 "--reports", str(tmp_path / "r"), "--state", str(state), *options)  # fmt: skip
         (found,) = json.loads(harness("status", "--json", "--state", str(state)))
         services = {service["name"]: service for service in found["services"]}

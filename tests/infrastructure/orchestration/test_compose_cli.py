@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from harness.config import packaged
+from harness.identity import Identity
 from harness.model import Endpoint
+from harness.runtimes.docker.labels import Owner
 
 STACK = packaged.stack_file()
 PROJECT = "com.docker.compose.project"
@@ -57,10 +60,20 @@ def project(engine: Any, lease: Callable[..., Endpoint], tmp_path: Path) -> Iter
         files.append(STACK.with_name("offline.yml"))
         if engine.inspect("consul")["Config"]["Image"].endswith("-emulator"):
             files.append(STACK.with_name("offline-consul-emulator.yml"))
+    name = f"ih-test-{os.getpid()}"
+    files.append(labelled(tmp_path / "labels.yml", Owner(name, Identity.mine())))
     names = re.findall(r"\$\{(\w+_PORT):-", STACK.read_text())
-    made = Project(f"ih-test-{os.getpid()}", tuple(files), {name: str(lease(name).port) for name in names})
+    made = Project(name, tuple(files), {name: str(lease(name).port) for name in names})
     yield made
     made.compose("down", "-v", "--timeout", "1")
+
+
+def labelled(file: Path, owner: Owner) -> Path:
+    """An overlay that labels everything with whose it is: when this process is killed, the next run sweeps it."""
+    stack = yaml.safe_load(STACK.read_text())
+    parts = {part: {name: {"labels": owner.labels()} for name in stack[part]} for part in ("services", "volumes")}
+    file.write_text(json.dumps({**parts, "networks": {"default": {"labels": owner.labels()}}}))
+    return file
 
 
 def left_of(engine: Any, project: Project) -> dict[str, str]:

@@ -43,6 +43,7 @@ def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
         (["explode"], 2, "invalid choice: 'explode'"),
         (["up", "--ready-timeout", "soon"], 2, "--ready-timeout='soon': expected a duration"),
         (["up", "--binaries", "redis"], 2, "expected KIND=PATH"),
+        (["up", "--owner", "4194304"], 2, "--owner 4194304: no such process"),
         (["up", "--binaries", "rediss=/x"], 3, "unknown kind 'rediss'"),
         (["up", "--binaries", "redis=/nowhere/redis"], 3, "configured binary '/nowhere/redis': no such program"),
         (["logs", "--tail", "-3"], 2, "--tail"),
