@@ -9,7 +9,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -188,7 +188,7 @@ def _note_external(journal: Journal, handle: ExternalHandle) -> None:
     common = {
         "service": handle.name,
         "kind": handle.kind,
-        "fidelity": {"source": handle.fidelity.source, "version": handle.fidelity.version, "pin": ""},
+        "fidelity": asdict(handle.fidelity),
     }
     journal.hide(secret.reveal() for secret in handle.credentials.values())
     if handle.cause:

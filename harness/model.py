@@ -28,24 +28,37 @@ class Source(StrEnum):
     LIVE = "live"
 
 
+UNPROVEN = "unproven against a real server"
+"""What every report says of an emulator whose answers have not been compared with those of the server it stands for."""
+
+
 @dataclass(frozen=True)
 class Fidelity:
-    """How real a service is: what answers, its version, and the version that the compose file pins."""
+    """How real a service is: what answers, its version, and the version that the compose file pins.
+
+    `emulator_unproven` is a fact of the kind, whatever answers: its emulator was never compared with a real server.
+    """
 
     source: Source
     version: str = ""
     pin: str = ""
     detail: str = ""
+    emulator_unproven: bool = False
 
     @property
     def verified(self) -> bool:
         """Whether a pass says anything about the real service."""
         return self.source is not Source.EMULATOR
 
+    @property
+    def unproven(self) -> bool:
+        """Whether an emulator answers that was never compared with a real server."""
+        return self.emulator_unproven and not self.verified
+
     def __str__(self) -> str:
         version = self.version or "version unknown"
         pin = f", pin {self.pin}" if self.pin and self.pin != self.version.partition("+")[0] else ""
-        return f"{self.source} ({version}{pin})"
+        return f"{self.source} ({version}{pin}{', ' + UNPROVEN if self.unproven else ''})"
 
 
 @dataclass(frozen=True)
@@ -216,6 +229,11 @@ class StackPlan:
     def emulated(self) -> tuple[str, ...]:
         """The services that an emulator stands in for."""
         return tuple(name for name, fidelity in self.fidelity.items() if not fidelity.verified)
+
+    @property
+    def unproven(self) -> tuple[str, ...]:
+        """Those of them whose emulator was never compared with a real server."""
+        return tuple(name for name, fidelity in self.fidelity.items() if fidelity.unproven)
 
 
 class State(StrEnum):

@@ -87,8 +87,12 @@ def _circle(services: Mapping[str, ServicePlan], done: set[str]) -> str:
 def process_fidelity(service: ServicePlan, binary: Binary | None) -> Fidelity:
     """What answers for a service on the process runtime."""
     if binary:
-        return Fidelity(Source.BINARY, binary.version, service.pin, str(binary.path))
-    return Fidelity(Source.EMULATOR, "", service.pin)
+        return Fidelity(Source.BINARY, binary.version, service.pin, str(binary.path), _unproven(service))
+    return Fidelity(Source.EMULATOR, "", service.pin, "", _unproven(service))
+
+
+def _unproven(service: ServicePlan) -> bool:
+    return bool(service.kind) and kind_named(str(service.kind)).emulator_unproven
 
 
 def make_plan(
@@ -112,7 +116,8 @@ def make_plan(
 
 def _fidelity(service: ServicePlan, choice: Choice, binary: Binary | None) -> Fidelity:
     if choice.runtime is not RuntimeName.PROCESS:
-        return Fidelity(Source.EMULATOR if service.stand_in else Source.IMAGE, "", service.pin, service.image)
+        source = Source.EMULATOR if service.stand_in else Source.IMAGE
+        return Fidelity(source, "", service.pin, service.image, _unproven(service))
     if service.kind is None:
         known = ", ".join(kind.name for kind in SERVICES)
         raise PlanError(

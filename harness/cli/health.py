@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -78,7 +79,7 @@ def _service(judged: Judged, handle: Handle) -> dict[str, Any]:
     return {
         "name": found.name,
         "kind": handle.kind,
-        "fidelity": {"source": fidelity.source, "version": fidelity.version},
+        "fidelity": {"source": fidelity.source, "version": fidelity.version, "unproven": fidelity.unproven},
         "alive": found.alive,
         "ready": judged.ready,
         "well": judged.well,
@@ -98,7 +99,7 @@ def _fidelity(judged: Judged, handle: Handle) -> Fidelity:
     version, known = judged.found.version, handle.fidelity
     if not version:
         return known
-    return Fidelity(Source.EMULATOR if version.endswith("+emu") else known.source, version, known.pin)
+    return replace(known, source=Source.EMULATOR if version.endswith("+emu") else known.source, version=version)
 
 
 def _sound(edge: Edge, health: Health) -> bool:

@@ -35,7 +35,11 @@ def as_data(handles: Iterable[RemoteHandle], secrets: bool) -> list[dict[str, An
             "kind": handle.kind,
             "state": handle.state,
             "cause": handle.cause,
-            "fidelity": {"source": handle.fidelity.source, "version": handle.fidelity.version},
+            "fidelity": {
+                "source": handle.fidelity.source,
+                "version": handle.fidelity.version,
+                "unproven": handle.fidelity.unproven,
+            },
             "seconds_to_ready": handle.ready_after,
             "log": str(handle.log),
             "endpoints": {endpoint.name: endpoint.url for endpoint in handle.endpoints.values()},

@@ -65,7 +65,11 @@ def run(arguments: argparse.Namespace) -> int:
     sessions = _sessions(arguments.targets, arguments.packaged, current)
     plan, reason = app.plan_for(current.settings)
     current = replace(current, settings=current.settings.with_value("runtime", str(plan.runtime), "chosen"))
-    console.print(fidelity_line(plan.emulated, len(plan.services), plan.runtime, reason), markup=False, soft_wrap=True)
+    console.print(
+        fidelity_line(plan.emulated, len(plan.services), plan.runtime, reason, plan.unproven),
+        markup=False,
+        soft_wrap=True,
+    )
     current.prepare()
     owned = plan.runtime is not RuntimeName.EXTERNAL
     lifeline = app.ensure_keeper(current, Identity.mine(), lifeline=True) if owned else None

@@ -50,7 +50,11 @@ def run(arguments: argparse.Namespace) -> int:
     owner = _living(arguments.owner)
     current = app.new_run(app.load_settings(flags_of(arguments)))
     plan, reason = app.plan_for(current.settings)
-    console.print(fidelity_line(plan.emulated, len(plan.services), plan.runtime, reason), markup=False, soft_wrap=True)
+    console.print(
+        fidelity_line(plan.emulated, len(plan.services), plan.runtime, reason, plan.unproven),
+        markup=False,
+        soft_wrap=True,
+    )
     current.prepare()
     app.ensure_keeper(current, owner)
     try:

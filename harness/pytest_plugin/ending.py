@@ -14,7 +14,7 @@ from harness.model import ServiceStatus, StackPlan, State
 from harness.pytest_plugin.session import HarnessSession
 from harness.report import junit, summary
 from harness.report.read import RunReport, summarise
-from harness.report.terminal import fidelity_line
+from harness.report.terminal import emulated_line, fidelity_line
 from harness.report.verdict import judge
 
 
@@ -42,7 +42,7 @@ class Ending:
             self._terminal.write_line(text)
 
     def _announce(self, plan: StackPlan, reason: str) -> None:
-        self._say(fidelity_line(plan.emulated, len(plan.services), plan.runtime, reason))
+        self._say(fidelity_line(plan.emulated, len(plan.services), plan.runtime, reason, plan.unproven))
 
     def _progress(self, status: ServiceStatus) -> None:
         if status.state is State.READY:
@@ -104,10 +104,7 @@ class Ending:
         junit.write(report, directory)
         summary.write(report, directory)
         if report.emulated:
-            names = ", ".join(report.emulated)
-            self._lines.append(
-                f"EMULATED: {len(report.emulated)} of {len(report.services)} services not verified ({names})"
-            )
+            self._lines.append(emulated_line(report.emulated, len(report.services), report.unproven))
         self._lines.append(f"report: {directory}")
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from harness.model import Outcome
-from harness.report.read import RunReport, TestReport
+from harness.model import UNPROVEN, Outcome
+from harness.report.read import RunReport, ServiceReport, TestReport
 
 FILE_NAME = "junit.xml"
 _NOT_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
@@ -46,7 +46,11 @@ def _suite(report: RunReport, layer: str) -> ET.Element:
 
 def _properties(report: RunReport) -> dict[str, str]:
     about = {"run": report.run, "seed": str(report.seed), "runtime": report.runtime}
-    return {**about, **{f"service.{item.name}": f"{item.source} {item.version}" for item in report.services}}
+    return {**about, **{f"service.{item.name}": _answered(item) for item in report.services}}
+
+
+def _answered(service: ServiceReport) -> str:
+    return f"{service.source} {service.version}{', ' + UNPROVEN if service.unproven else ''}"
 
 
 def _case(test: TestReport) -> ET.Element:

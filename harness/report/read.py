@@ -40,6 +40,12 @@ class ServiceReport:
     seconds: float = 0.0
     cause: str = ""
     blocked: bool = False
+    emulator_unproven: bool = False
+
+    @property
+    def unproven(self) -> bool:
+        """Whether an emulator answered that was never compared with a real server."""
+        return self.emulator_unproven and not self.verified
 
     @property
     def verified(self) -> bool:
@@ -72,6 +78,11 @@ class RunReport:
     def emulated(self) -> tuple[str, ...]:
         """The services that an emulator stood in for."""
         return tuple(service.name for service in self.services if not service.verified)
+
+    @property
+    def unproven(self) -> tuple[str, ...]:
+        """Those of them whose emulator was never compared with a real server."""
+        return tuple(service.name for service in self.services if service.unproven)
 
     @property
     def executed(self) -> int:
@@ -121,6 +132,7 @@ def _service(event: Event) -> ServiceReport:
         seconds=event.data.get("seconds", 0.0),
         cause=event.data.get("cause", ""),
         blocked=event.data.get("state") == "blocked",
+        emulator_unproven=fidelity.get("emulator_unproven", False),
     )
 
 

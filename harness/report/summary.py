@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness.model import Outcome
+from harness.model import UNPROVEN, Outcome
 from harness.report.read import RunReport, ServiceReport
 from harness.report.verdict import judge
 
@@ -25,6 +25,7 @@ def as_data(report: RunReport) -> dict[str, Any]:
         "exit_code": verdict.exit_code,
         "cause": verdict.cause,
         "emulated": list(report.emulated),
+        "unproven": list(report.unproven),
         "not_verified": not_verified(report),
         "counts": {"total": len(report.tests), **{str(outcome): report.count(outcome) for outcome in Outcome}},
         "services": {service.name: _service(service, report) for service in report.services},
@@ -36,7 +37,11 @@ def as_data(report: RunReport) -> dict[str, Any]:
 
 def not_verified(report: RunReport) -> list[str]:
     """What this run says nothing about, in words: emulated services, tests that did not run, with their reason."""
-    emulated = [f"{name}: an emulator answered, not the real service" for name in report.emulated]
+    emulated = [
+        f"{one.name}: an emulator answered, not the real service{'; it is ' + UNPROVEN if one.unproven else ''}"
+        for one in report.services
+        if not one.verified
+    ]
     idle = [
         f"{test.id}: {test.outcome}: {test.reason}"
         for test in report.tests
@@ -53,6 +58,7 @@ def _service(service: ServiceReport, report: RunReport) -> dict[str, Any]:
         "version": service.version,
         "pin": service.pin,
         "verified": service.verified,
+        "unproven": service.unproven,
         "ready": service.ready,
         "seconds_to_ready": service.seconds,
         "cause": service.cause,

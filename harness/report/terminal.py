@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness.model import Outcome, RuntimeName
+from harness.model import UNPROVEN, Outcome, RuntimeName
 from harness.report.read import BAD, RunReport, ServiceReport, TestReport
 from harness.report.verdict import judge
 
@@ -16,15 +16,22 @@ OWN_LAYER = "services"
 """The layer in which each service is tested by itself."""
 
 
-def fidelity_line(emulated: Iterable[str], total: int, runtime: str, reason: str) -> str:
+def fidelity_line(emulated: Iterable[str], total: int, runtime: str, reason: str, unproven: Iterable[str] = ()) -> str:
     """The output's first line: whether anything is emulated, then the runtime and why."""
     names = list(emulated)
     where = f"runtime {runtime} ({reason})"
     if names:
-        return f"EMULATED: {len(names)} of {total} services not verified ({', '.join(names)}); {where}"
+        return f"{emulated_line(names, total, unproven)}; {where}"
     if runtime == RuntimeName.EXTERNAL:
         return f"LIVE: {total} services as they answer; {where}"
     return f"REAL: all {total} services are real; {where}"
+
+
+def emulated_line(emulated: Iterable[str], total: int, unproven: Iterable[str]) -> str:
+    """How many services are emulated, which, and which emulators were never compared with a real server."""
+    names, never = list(emulated), ", ".join(unproven)
+    proof = f"; {UNPROVEN}: {never}" if never else ""
+    return f"EMULATED: {len(names)} of {total} services not verified ({', '.join(names)}{proof})"
 
 
 def render(report: RunReport, console: Console) -> None:
@@ -99,11 +106,13 @@ def _print_unverified(report: RunReport, console: Console) -> None:
             f"[yellow]Not verified[/]: {', '.join(report.emulated)}: an emulator answered, not the real service.",
             soft_wrap=True,
         )
-    for service in _unproven(report.services):
+    if report.unproven:
+        console.print(f"[yellow]{UNPROVEN.capitalize()}[/]: {', '.join(report.unproven)}", soft_wrap=True)
+    for service in _other_versions(report.services):
         console.print(f"[yellow]Not verified[/]: {service}", soft_wrap=True)
 
 
-def _unproven(services: Iterable[ServiceReport]) -> list[str]:
+def _other_versions(services: Iterable[ServiceReport]) -> list[str]:
     return [
         f"{service.name}: version {service.version} answered, the pin is {service.pin}"
         for service in services

@@ -80,13 +80,15 @@ class ExternalStack(Mapping[str, ExternalHandle]):
 def asked(handle: ExternalHandle) -> ExternalHandle:
     """The handle with the version that its service tells, or with the cause why it does not work."""
     started = time.monotonic()
+    kind = kind_named(handle.kind)
     try:
-        version = kind_named(handle.kind).ready(handle)
+        version = kind.ready(handle)
     except Exception as error:  # whatever it is, it is this service's trouble, and the others are asked all the same
         return replace(handle, cause=f"{type(error).__name__}: {error}")
     took = time.monotonic() - started
     source = Source.EMULATOR if version.endswith("+emu") else Source.LIVE
-    return replace(handle, fidelity=replace(handle.fidelity, source=source, version=version), ready_after=took)
+    fidelity = replace(handle.fidelity, source=source, version=version, emulator_unproven=kind.emulator_unproven)
+    return replace(handle, fidelity=fidelity, ready_after=took)
 
 
 def read(file: Path, environment: Mapping[str, str] | None = None) -> ExternalStack:

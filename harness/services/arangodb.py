@@ -31,6 +31,7 @@ class ArangoDB(Kind):
     programs: ClassVar[tuple[str, ...]] = ("arangod",)
     ports: ClassVar[tuple[Port, ...]] = (Port("http", 8529, "http"),)
     secret_variables: ClassVar[tuple[str, ...]] = ("ARANGO_ROOT_PASSWORD",)
+    emulator_unproven: ClassVar[bool] = True
     facts: ClassVar[ImageFacts] = ImageFacts(
         user="root",
         has_shell=True,

@@ -83,6 +83,8 @@ class Kind(ABC):
     """What `ready` imports when it is first called: whoever measures it imports them before."""
     emulator_libraries: ClassVar[tuple[str, ...]] = ()
     """Modules of optional dependencies that the emulator cannot do without."""
+    emulator_unproven: ClassVar[bool] = False
+    """Whether the emulator's answers were never compared with those of a real server. Every report says so."""
 
     # -- what is here -----------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ class Grafana(Kind):
     programs: ClassVar[tuple[str, ...]] = ("grafana", "grafana-server")
     ports: ClassVar[tuple[Port, ...]] = (Port("http", 3000, "http"),)
     secret_variables: ClassVar[tuple[str, ...]] = ("GRAFANA_ADMIN_PASSWORD",)
+    emulator_unproven: ClassVar[bool] = True
     version_arguments: ClassVar[tuple[str, ...]] = ("-v",)
     facts: ClassVar[ImageFacts] = ImageFacts(
         user="472",

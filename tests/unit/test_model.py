@@ -14,6 +14,11 @@ from harness.model import Endpoint, Fidelity, Health, RuntimeName, ServicePlan, 
         (Fidelity(Source.IMAGE, "1.22", "1.22"), "image (1.22)"),
         (Fidelity(Source.EMULATOR, "1.22+emu", "1.22"), "emulator (1.22+emu)"),
         (Fidelity(Source.EMULATOR), "emulator (version unknown)"),
+        (
+            Fidelity(Source.EMULATOR, "3+emu", "3", emulator_unproven=True),
+            "emulator (3+emu, unproven against a real server)",
+        ),
+        (Fidelity(Source.IMAGE, "3", "3", emulator_unproven=True), "image (3)"),
     ],
 )
 def test_fidelity_in_words(fidelity: Fidelity, text: str) -> None:
@@ -51,5 +56,14 @@ def test_a_health_check_for_the_shell() -> None:
 
 
 def test_a_plan_knows_what_is_emulated() -> None:
-    fidelity = {"a": Fidelity(Source.EMULATOR), "b": Fidelity(Source.BINARY)}
-    assert StackPlan("p", {}, (), RuntimeName.PROCESS, fidelity).emulated == ("a",)
+    fidelity = {"a": Fidelity(Source.EMULATOR), "b": Fidelity(Source.BINARY), "c": Fidelity(Source.EMULATOR)}
+    assert StackPlan("p", {}, (), RuntimeName.PROCESS, fidelity).emulated == ("a", "c")
+
+
+def test_unproven_is_an_emulator_of_a_kind_that_never_met_its_server() -> None:
+    fidelity = {
+        "proven": Fidelity(Source.EMULATOR),
+        "real": Fidelity(Source.BINARY, emulator_unproven=True),
+        "never": Fidelity(Source.EMULATOR, emulator_unproven=True),
+    }
+    assert StackPlan("p", {}, (), RuntimeName.PROCESS, fidelity).unproven == ("never",)

@@ -100,6 +100,17 @@ def test_on_the_process_runtime_a_binary_is_real_and_the_rest_emulated() -> None
     assert process_fidelity(service("x"), None).source is Source.EMULATOR
 
 
+@pytest.mark.parametrize(("kind", "image"), [("arangodb", "arangodb:3"), ("grafana", "grafana/grafana:13")])
+def test_an_emulator_that_never_met_its_server_is_known_before_anything_starts(kind: str, image: str) -> None:
+    """Consul, Redis, Tempo and the Collector were compared with real servers; these two never."""
+    files = compose(service("known", image="consul:1"), service("never", image=image, stand_in=True))
+    for choice in (PROCESS, DOCKER):
+        made = make_plan(files, choice, {})
+        assert (made.services["never"].kind, made.unproven) == (kind, ("never",))
+    assert make_plan(compose(service("never", image=image)), DOCKER, {}).unproven == ()
+    assert make_plan(compose(service("never", image=image)), PROCESS, {"never": BINARY}).unproven == ()
+
+
 def test_on_docker_every_image_is_itself() -> None:
     made = make_plan(compose(service("a", image="me/app:3")), DOCKER, {}, ["real"])
     assert (made.fidelity["a"].source, made.fidelity["a"].pin) == (Source.IMAGE, "3")

@@ -34,7 +34,7 @@ def started(*services: str) -> Event:
 
 
 def ready(name: str, source: str = "binary", version: str = "1.0", pin: str = "1.0", **more: Any) -> Event:
-    fidelity = {"source": source, "version": version, "pin": pin}
+    fidelity = {"source": source, "version": version, "pin": pin, "emulator_unproven": more.pop("unproven", False)}
     data = {"service": name, "kind": "redis", "fidelity": fidelity, "seconds": 0.5, **more}
     return Event(journal.SERVICE_FAILED if "cause" in more else journal.SERVICE_READY, 101.0, data)
 
@@ -226,3 +226,37 @@ def test_junit_is_well_formed_whatever_a_test_or_service_says(
     report = summarise([started("redis"), ready("redis", version=f"\x07{text}"), event])
     root = ET.parse(junit.write(report, tmp_path_factory.mktemp("j"))).getroot()
     assert len(list(root.iter("testcase"))) == 1
+
+
+NEVER_MET = summarise(
+    [
+        started("redis", "tempo", "graph", "site"),
+        ready("redis"),
+        ready("tempo", "emulator", "3+emu"),
+        ready("graph", "emulator", "4+emu", unproven=True),
+        ready("site", "image", "5", "5", unproven=True),
+        ended("test_a"),
+    ]
+)
+
+
+def test_an_emulator_that_never_met_its_server_is_named_in_every_report(tmp_path: Path) -> None:
+    said = json.loads(summary.write(NEVER_MET, tmp_path).read_text())
+    assert (said["emulated"], said["unproven"]) == (["tempo", "graph"], ["graph"])
+    assert {name for name, one in said["services"].items() if one["unproven"]} == {"graph"}
+    assert said["not_verified"] == [
+        "tempo: an emulator answered, not the real service",
+        "graph: an emulator answered, not the real service; it is unproven against a real server",
+    ]
+    assert "Unproven against a real server: graph\n" in render(NEVER_MET, force_terminal=False)
+    suite = ET.parse(junit.write(NEVER_MET, tmp_path)).getroot()[0]
+    told = {item.get("name"): item.get("value") for item in suite.iter("property")}
+    assert told["service.graph"] == "emulator 4+emu, unproven against a real server"
+    assert (told["service.tempo"], told["service.site"]) == ("emulator 3+emu", "image 5")
+
+
+def test_the_first_line_names_what_never_met_its_server() -> None:
+    line = terminal.fidelity_line(["a", "b"], 6, "process", "asked", ["b"])
+    assert line == (
+        "EMULATED: 2 of 6 services not verified (a, b; unproven against a real server: b); runtime process (asked)"
+    )

@@ -198,6 +198,14 @@ def test_a_service_that_answers_tells_its_version(
     assert told.ready_after >= 0
 
 
+@pytest.mark.parametrize(("version", "unproven"), [("13.2.3", False), ("13.2.3+emu", True)])
+def test_a_live_emulator_that_never_met_its_server_is_told(
+    handle: ExternalHandle, monkeypatch: pytest.MonkeyPatch, version: str, unproven: bool
+) -> None:
+    monkeypatch.setattr(type(kind_named("grafana")), "ready", lambda self, handle: version)
+    assert asked(replace(handle, kind="grafana")).fidelity.unproven is unproven
+
+
 def test_a_service_that_does_not_answer_has_a_cause(handle: ExternalHandle) -> None:
     nobody = replace(handle, endpoints={"redis": Endpoint("redis", "127.0.0.1", 1, "redis")})
     told = asked(nobody)
