@@ -124,10 +124,14 @@ class ProcessRuntime:
 
 
 class PathMap:
-    """Where a path inside a container is on this machine. Inline configs are written to files only we can read."""
+    """Where a path inside a container is on this machine. Inline configs are written to files only we can read.
+
+    A service's first volume is its data directory; every further one, and each tmpfs, is a directory inside of that.
+    """
 
     def __init__(self, mounts: tuple[Mount, ...], data: Path, files: Path) -> None:
         self._mounts, self._data, self._files = mounts, data, files
+        self._first = next((mount for mount in mounts if mount.kind == "volume"), None)
 
     def __call__(self, path: str) -> str:
         """The translated path; `path` itself when nothing is mounted there."""
@@ -142,7 +146,14 @@ class PathMap:
             return str(Path(mount.source, inside)) if inside else mount.source
         if mount.kind == "content":
             return str(self._written(mount))
-        return str(self._data / inside)
+        return str(self._place(mount) / inside)
+
+    def _place(self, mount: Mount) -> Path:
+        if mount is self._first:
+            return self._data
+        place = self._data / ".mounts" / mount.target.strip("/").replace("/", "_")
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return place
 
     def _written(self, mount: Mount) -> Path:
         self._files.mkdir(parents=True, exist_ok=True, mode=0o700)

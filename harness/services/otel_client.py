@@ -41,8 +41,9 @@ DIRECT = (("grpc.enable_http_proxy", 0),)
 
 @dataclass
 class Tally:
-    """How many items were handed over and how many were lost."""
+    """How many items there were to hand over (spans only), were handed over, and were lost."""
 
+    ended: int = 0
     sent: int = 0
     lost: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -54,6 +55,22 @@ class Tally:
                 self.sent += items
             else:
                 self.lost += items
+
+
+class CountingProcessor(BatchSpanProcessor):
+    """Counts the spans that end: those that a full queue drops never reach an exporter."""
+
+    def __init__(self, exporter: CountingSpanExporter, queue: int = 100_000) -> None:
+        batch = min(queue, 512)
+        super().__init__(exporter, max_queue_size=queue, max_export_batch_size=batch, schedule_delay_millis=50)
+        self._tally = exporter.tally
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Count what will be exported, as the SDK decides it: by the sampled flag."""
+        if span.context and span.context.trace_flags.sampled:
+            with self._tally.lock:
+                self._tally.ended += 1
+        super().on_end(span)
 
 
 class CountingSpanExporter(SpanExporter):
@@ -104,12 +121,7 @@ class Sdk:
         resource = Resource.create({"service.name": service, **attributes})
         self._tracers = TracerProvider(resource=resource)
         self._tracers.add_span_processor(
-            BatchSpanProcessor(
-                CountingSpanExporter(_span_exporter(handle, protocol), self.spans),
-                schedule_delay_millis=50,
-                max_queue_size=100_000,
-                max_export_batch_size=512,
-            )
+            CountingProcessor(CountingSpanExporter(_span_exporter(handle, protocol), self.spans))
         )
         exporter = OTLPMetricExporter(
             _grpc(handle),
@@ -124,11 +136,11 @@ class Sdk:
 
     def flush_spans(self) -> int:
         """Hand every finished span over and return how many were handed over so far. Raises ClientError for a loss."""
+        ended = self.spans.ended
         self._tracers.force_flush()
-        if self.spans.lost:
-            raise ClientError(
-                f"{self.spans.lost} spans were lost on the way to the Collector, {self.spans.sent} arrived"
-            )
+        lost = max(self.spans.lost, ended - self.spans.sent)
+        if lost:
+            raise ClientError(f"{lost} spans were lost on the way to the Collector, {self.spans.sent} arrived")
         return self.spans.sent
 
     def flush_metrics(self) -> int:

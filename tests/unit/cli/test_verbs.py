@@ -183,7 +183,11 @@ def test_a_session_that_cannot_go_on_is_red(project: Path) -> None:
 @needs_redis
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_reports_and_leaves_nothing(project: Path, number: signal.Signals) -> None:
-    layer(project, "services", "import time\nfrom pathlib import Path\ndef test_slow(redis):\n    Path('here').touch()\n    time.sleep(60)\n")
+    layer(
+        project,
+        "services",
+        "import time\nfrom pathlib import Path\ndef test_slow(redis):\n    Path('here').touch()\n    time.sleep(60)\n",
+    )
     with subprocess.Popen(
         [sys.executable, "-m", "harness.cli.main", "test"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:

@@ -28,6 +28,7 @@ MOUNTS = (
     Mount("bind", "/etc/a", "/host/conf"),
     Mount("bind", "/etc/a/deep/x.yml", "/host/x.yml"),
     Mount("volume", "/var/lib/a", "data"),
+    Mount("volume", "/var/lib/b", "more"),
     Mount("tmpfs", "/run/", ""),
     Mount("content", "/secret/t.conf", "requirepass x"),
 )
@@ -42,7 +43,8 @@ MOUNTS = (
         ("/etc/ab", "/etc/ab"),
         ("/var/lib/a", "DATA"),
         ("/var/lib/a/b", "DATA/b"),
-        ("/run/x", "DATA/x"),
+        ("/var/lib/b/b", "DATA/.mounts/var_lib_b/b"),
+        ("/run/x", "DATA/.mounts/run/x"),
         ("--flag", "--flag"),
         ("", ""),
     ],
