@@ -16,7 +16,14 @@
     +-- LeftBehind                9  something of ours is still there after the end
     +-- PortError                11  no address to be had
     +-- KeeperError              12  the process that owns the stack is gone or refuses
-    `-- FaultError               13  a fault cannot be injected, witnessed or undone
+    +-- FaultError               13  a fault cannot be injected, witnessed or undone
+    `-- TargetError              14  a live environment cannot be judged; each reason has a code of its own
+        +-- TargetDown           14  nothing answers there
+        +-- TargetUntrusted      15  its certificate is not one to trust
+        +-- TargetExpired        16  its certificate, or the login, is not valid (any more)
+        +-- TargetForbidden      17  the login is valid and may not do what is needed
+        +-- TargetMismatch       18  something else answers there
+        `-- BudgetSpent          19  the time was over before everything was judged
 
 Exit code 0 is green and 1 is red (a test failed); 130 is Ctrl-C. 10 and 20 are left to the canary's answers.
 
@@ -131,6 +138,46 @@ class FaultError(HarnessError):
     """A fault cannot be injected, was not witnessed, or could not be undone."""
 
     exit_code: ClassVar[int] = 13
+
+
+class TargetError(HarnessError):
+    """A live environment cannot be judged. Nothing was written to it."""
+
+    exit_code: ClassVar[int] = 14
+
+
+class TargetDown(TargetError):
+    """Nothing answers at an address of the target: no such name, refused, or silent."""
+
+
+class TargetUntrusted(TargetError):
+    """The certificate is not one that the given authority vouches for, or is another host's."""
+
+    exit_code: ClassVar[int] = 15
+
+
+class TargetExpired(TargetError):
+    """The certificate is out of date, or the login is refused: expired, revoked or mistyped."""
+
+    exit_code: ClassVar[int] = 16
+
+
+class TargetForbidden(TargetError):
+    """The login is valid, and lacks a permission that is needed."""
+
+    exit_code: ClassVar[int] = 17
+
+
+class TargetMismatch(TargetError):
+    """Something answers at the address, and it is not the service that the target file says."""
+
+    exit_code: ClassVar[int] = 18
+
+
+class BudgetSpent(TargetError):
+    """The time was over before everything was judged. What was not reached is told; it is never a pass."""
+
+    exit_code: ClassVar[int] = 19
 
 
 def all_errors() -> tuple[type[HarnessError], ...]:

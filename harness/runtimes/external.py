@@ -6,7 +6,9 @@ Its handles have no lifecycle: kill, stop and pause are absent from the type, no
     kind = "redis"                                    # when the name does not say it
     endpoints.redis = "rediss://cache.internal:6380"
     credentials.password_file = "/run/secrets/redis"  # or password_env = "NAME", or password_command = ["pass", "x"]
+    headers.X-Api-Key_env = "GATEWAY_KEY"             # sent with every HTTP request; read like a credential
     tls.ca = "/etc/ssl/internal-ca.pem"               # verification is always on; this adds a private authority
+    options.database = "orders"                       # what is no secret: which, the kind says
     needs = ["consul"]                                # other services of the file that it cannot do without
 """
 
@@ -26,13 +28,13 @@ from harness.credentials import Secret
 from harness.errors import UsageError
 from harness.model import Endpoint, Fidelity, Source
 from harness.services import SERVICES, kind_named
-from harness.services.base import Kind
+from harness.services.base import HEADER, Kind
 
 ENCRYPTED = {"http": "https", "redis": "rediss", "grpc": "grpcs"}
 """What a scheme is called over TLS; those that are not here have no such form."""
 COMMAND_TIMEOUT = 10.0
 """Seconds that a command which prints a secret may take."""
-KEYS = frozenset({"kind", "endpoints", "credentials", "tls", "needs"})
+KEYS = frozenset({"kind", "endpoints", "credentials", "headers", "tls", "needs", "options"})
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class ExternalHandle:
     cause: str = ""
     ready_after: float = 0.0
     needs: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
 
     def endpoint(self, name: str = "") -> Endpoint:
         """One address; the kind's first when no name is given. Raises UsageError naming those that are given."""
@@ -127,8 +130,11 @@ class _Reader:
         if not endpoints:
             raise self.fail(name, f'expected endpoints, such as endpoints.{kind.ports[0].name} = "..."')
         found = {key: self.endpoint(name, kind, key, text, authority) for key, text in endpoints.items()}
-        credentials = self.credentials(name, self.table(name, entry, "credentials"))
-        return ExternalHandle(name, kind.name, found, credentials, needs=self.needs(name, entry.get("needs", [])))
+        credentials = self.secrets(name, "credentials", self.table(name, entry, "credentials"))
+        headers = self.secrets(name, "headers", self.table(name, entry, "headers"))
+        credentials |= {HEADER + header: value for header, value in headers.items()}
+        needs, options = self.needs(name, entry.get("needs", [])), self.options(name, kind, entry)
+        return ExternalHandle(name, kind.name, found, credentials, needs=needs, options=options)
 
     def table(self, service: str, entry: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         found = entry.get(key, {})
@@ -141,6 +147,14 @@ class _Reader:
         if not isinstance(wanted, list) or not others.issuperset(map(str, wanted)):
             raise self.fail(service, f"needs = {wanted!r}: expected a list of {', '.join(sorted(others)) or '(none)'}")
         return tuple(map(str, wanted))
+
+    def options(self, service: str, kind: Kind, entry: Mapping[str, Any]) -> dict[str, str]:
+        given = self.table(service, entry, "options")
+        for key, value in given.items():
+            if key not in kind.options or not isinstance(value, str) or not value:
+                known = ", ".join(kind.options) or "(none)"
+                raise self.fail(service, f"options.{key} = {value!r}: expected a text for one of {known}")
+        return dict(given)
 
     def kind(self, service: str, wanted: str) -> Kind:
         for kind in SERVICES:
@@ -177,17 +191,20 @@ class _Reader:
         port = port or _default_port(parts.scheme, known[key].number)
         return Endpoint(key, parts.hostname, port, parts.scheme, authority)
 
-    def credentials(self, service: str, entry: Mapping[str, Any]) -> dict[str, Secret]:
-        return dict(self.secret(service, key, value) for key, value in entry.items())
+    def secrets(self, service: str, table: str, entry: Mapping[str, Any]) -> dict[str, Secret]:
+        return dict(self.secret(service, table, key, value) for key, value in entry.items())
 
-    def secret(self, service: str, key: str, value: Any) -> tuple[str, Secret]:
+    def secret(self, service: str, table: str, key: str, value: Any) -> tuple[str, Secret]:
         for ending, fetch in SOURCES.items():
             if key.endswith(ending) and key != ending:
                 try:
-                    return key.removesuffix(ending), Secret(fetch(value, self._environment))
+                    found = fetch(value, self._environment)
                 except (OSError, KeyError, ValueError, subprocess.SubprocessError) as error:
-                    raise self.fail(service, f"credentials.{key}: {_why(error)}") from error
-        raise self.fail(service, f"credentials.{key}: a secret is never written here: expected "
+                    raise self.fail(service, f"{table}.{key}: {_why(error)}") from error
+                if not found or len(found.splitlines()) > 1:
+                    raise self.fail(service, f"{table}.{key}: expected one line, found {len(found.splitlines())}")
+                return key.removesuffix(ending), Secret(found)
+        raise self.fail(service, f"{table}.{key}: a secret is never written here: expected "
                                  f"{key}_file, {key}_env or {key}_command")  # fmt: skip
 
 

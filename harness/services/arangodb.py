@@ -13,7 +13,7 @@ from harness.ports import Handle
 from harness.probes.exposition import samples
 from harness.probes.http import expect
 from harness.probes.poll import NotYet
-from harness.services.base import ImageFacts, Kind, Launch, Place, take_flags
+from harness.services.base import ImageFacts, Kind, Launch, Place, basic, take_flags, user_of
 
 if TYPE_CHECKING:
     from arango.database import StandardDatabase
@@ -32,6 +32,7 @@ class ArangoDB(Kind):
     ports: ClassVar[tuple[Port, ...]] = (Port("http", 8529, "http"),)
     secret_variables: ClassVar[tuple[str, ...]] = ("ARANGO_ROOT_PASSWORD",)
     emulator_unproven: ClassVar[bool] = True
+    options: ClassVar[tuple[str, ...]] = ("database",)
     facts: ClassVar[ImageFacts] = ImageFacts(
         user="root",
         has_shell=True,
@@ -65,34 +66,46 @@ class ArangoDB(Kind):
         """The root user's password, as the image's entrypoint reads it."""
         return {"password": Secret(service.environment.get("ARANGO_ROOT_PASSWORD", ""))}
 
+    def authorization(self, handle: Handle) -> dict[str, str]:
+        """A JSON Web Token as `token`, else `username` (root when there is none) and `password`."""
+        found, password = super().authorization(handle), handle.credentials.get("password")
+        if password is not None and "Authorization" not in found:
+            found["Authorization"] = basic(user_of(handle), password.reveal())
+        return found
+
     def ready(self, handle: Handle) -> str:
         """Available by its own account, and a document written to a collection of its own and read back."""
-        http, login = handle.endpoint("http"), ("root", handle.credentials["password"].reveal())
+        http, login = handle.endpoint("http"), self.authorization(handle)
         expect(200, http, "/_admin/server/availability")
         name, key = f"harness-ready-{uuid.uuid4().hex[:12]}", uuid.uuid4().hex
-        expect(200, http, "/_api/collection", "POST", body={"name": name}, login=login)
+        expect(200, http, "/_api/collection", "POST", body={"name": name}, headers=login)
         try:
-            expect((201, 202), http, f"/_api/document/{name}", "POST", body={"_key": key, "ready": True}, login=login)
-            if expect(200, http, f"/_api/document/{name}/{key}", login=login).json().get("ready") is not True:
+            expect((201, 202), http, f"/_api/document/{name}", "POST", body={"_key": key, "ready": True}, headers=login)
+            if expect(200, http, f"/_api/document/{name}/{key}", headers=login).json().get("ready") is not True:
                 raise NotYet("a document read back different from what was written")
         finally:
-            expect(200, http, f"/_api/collection/{name}", "DELETE", login=login)
-        return str(expect(200, http, "/_api/version", login=login).json()["version"])
+            expect(200, http, f"/_api/collection/{name}", "DELETE", headers=login)
+        return str(expect(200, http, "/_api/version", headers=login).json()["version"])
 
     def saturation(self, handle: Handle) -> tuple[Reading, ...]:
         """Its mode (refused once the queue is three quarters full), the wait in the queue, and the queue's length."""
-        http, login = handle.endpoint("http"), ("root", handle.credentials["password"].reveal())
+        http, login = handle.endpoint("http"), self.authorization(handle)
         available = expect(200, http, "/_admin/server/availability")
         waited = float(available.headers.get("x-arango-queue-time-seconds", 0))
-        metrics = expect(200, http, "/_admin/metrics/v2", login=login).text
+        metrics = expect(200, http, "/_admin/metrics/v2", headers=login).text
         queued = [Reading("queue length", one.value) for one in samples(metrics, "arangodb_scheduler_queue_length")]
         return (Reading("mode", available.json().get("mode", "unknown")), Reading("queue seconds", waited), *queued[:1])
 
     def client(self, handle: Handle) -> StandardDatabase:
-        """python-arango's `_system` database as root: one host, one try, a bounded time per call."""
+        """python-arango's `_system` database, logged in: one host, one try, a bounded time per call."""
+        return self._database(handle, "_system")
+
+    def _database(self, handle: Handle, name: str) -> StandardDatabase:
         from harness.services.arangodb_client import connect
 
-        return connect(handle.endpoint("http"), handle.credentials["password"], "_system", TIMEOUT)
+        given = handle.credentials
+        password = given.get("password", Secret(""))
+        return connect(handle.endpoint("http"), password, name, TIMEOUT, user_of(handle), given.get("token"))
 
     def close_client(self, client: Any) -> None:
         """Close the pooled connections."""
@@ -101,12 +114,10 @@ class ArangoDB(Kind):
 
     def open_namespace(self, handle: Handle, name: str) -> StandardDatabase:
         """A database of its own, as root."""
-        from harness.services.arangodb_client import connect
-
         system = self.client(handle)
         if not system.has_database(name):
             system.create_database(name)
-        return connect(handle.endpoint("http"), handle.credentials["password"], name, TIMEOUT)
+        return self._database(handle, name)
 
     def close_namespace(self, handle: Handle, name: str) -> None:
         """Drop the database."""

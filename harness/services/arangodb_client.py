@@ -25,10 +25,14 @@ class PlainHttp(DefaultHTTPClient):
         return session
 
 
-def connect(endpoint: Endpoint, password: Secret, database: str, timeout: float) -> StandardDatabase:
-    """One database as root. The password is checked at the first call, not here."""
+def connect(
+    endpoint: Endpoint, password: Secret, database: str, timeout: float, user: str = "root", token: Secret | None = None
+) -> StandardDatabase:
+    """One database, by a JSON Web `token`, else by password. What logs in is checked at the first call, not here."""
     http = PlainHttp(request_timeout=timeout, retry_attempts=0)
     client = ArangoClient(
         hosts=endpoint.url, http_client=http, resolver_max_tries=1, verify_override=endpoint.authority or None
     )
-    return client.db(database, username="root", password=password.reveal())
+    if token:
+        return client.db(database, user_token=token.reveal())
+    return client.db(database, username=user, password=password.reveal())

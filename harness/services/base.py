@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from abc import ABC, abstractmethod
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,9 @@ from harness.credentials import Secret
 from harness.errors import PlanError
 from harness.model import Endpoint, Port, Reading, ServicePlan
 from harness.ports import Handle
+
+HEADER = "header:"
+"""What the name of a credential begins with that goes into an HTTP header: `header:X-Api-Key`."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ class Kind(ABC):
     facts: ClassVar[ImageFacts]
     secret_variables: ClassVar[tuple[str, ...]] = ()
     """Variables of the compose file that get a random value per run, when the user has not set them."""
+    options: ClassVar[tuple[str, ...]] = ()
+    """What a target file may say of such a service beside addresses and credentials."""
     fixture: ClassVar[str]
     libraries: ClassVar[tuple[str, ...]] = ()
     """What `ready` imports when it is first called: whoever measures it imports them before."""
@@ -136,6 +142,14 @@ class Kind(ABC):
         del service
         return {}
 
+    def authorization(self, handle: Handle) -> dict[str, str]:
+        """The HTTP headers that log a client in: a bearer `token`, and headers that a gateway in front may want."""
+        found = {name.removeprefix(HEADER): secret.reveal() for name, secret in handle.credentials.items()
+                 if name.startswith(HEADER)}  # fmt: skip
+        if token := handle.credentials.get("token"):
+            found["Authorization"] = f"Bearer {token.reveal()}"
+        return found
+
     # -- how it is judged and used -----------------------------------------------------------------------------------
 
     @abstractmethod
@@ -167,6 +181,17 @@ class Kind(ABC):
     @abstractmethod
     def close_namespace(self, handle: Handle, name: str) -> None:
         """Remove that corner and everything in it. Harmless when it is already gone."""
+
+
+def basic(user: str, password: str) -> str:
+    """The value of an `Authorization` header for HTTP basic authentication."""
+    return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
+
+
+def user_of(handle: Handle, usual: str = "root") -> str:
+    """Whose `password` a handle has: its `username`, else the `usual` one."""
+    name = handle.credentials.get("username")
+    return name.reveal() if name else usual
 
 
 def environment_for(place: Place, added: Mapping[str, str]) -> dict[str, str]:

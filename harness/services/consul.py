@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import uuid
 from base64 import b64decode
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.model import Port, Reading
 from harness.ports import Handle
-from harness.probes.http import expect
+from harness.probes.http import Answer, expect
 from harness.probes.poll import NotYet
 from harness.services.base import ImageFacts, Kind, Launch, Place, take_flags
 
@@ -83,23 +85,35 @@ class Consul(Kind):
 
     def ready(self, handle: Handle) -> str:
         """A leader, a write that it accepted, the same bytes read back, and its own entry in the catalog."""
-        http, key, value = handle.endpoint("http"), f"harness/ready/{uuid.uuid4().hex}", uuid.uuid4().hex
-        if not expect(200, http, "/v1/status/leader").json():
+        call = self._caller(handle)
+        key, value = f"harness/ready/{uuid.uuid4().hex}", uuid.uuid4().hex
+        if not call("/v1/status/leader").json():
             raise NotYet("no leader yet")
-        expect(200, http, f"/v1/kv/{key}", "PUT", body=value.encode())
-        found = expect(200, http, f"/v1/kv/{key}?consistent").json()
-        expect(200, http, f"/v1/kv/{key}", "DELETE")
+        call(f"/v1/kv/{key}", "PUT", body=value.encode())
+        found = call(f"/v1/kv/{key}?consistent").json()
+        call(f"/v1/kv/{key}", "DELETE")
         if b64decode(found[0]["Value"] or "").decode() != value:
             raise NotYet("a key read back different from what was written")
-        if not expect(200, http, "/v1/catalog/service/consul").json():
+        if not call("/v1/catalog/service/consul").json():
             raise NotYet("the server is not in its own catalog yet")
-        return str(expect(200, http, "/v1/agent/self").json()["Config"]["Version"])
+        return str(call("/v1/agent/self").json()["Config"]["Version"])
+
+    def authorization(self, handle: Handle) -> dict[str, str]:
+        """The ACL token in Consul's own header, where it has one."""
+        found = super().authorization(handle)
+        if token := handle.credentials.get("token"):
+            found["X-Consul-Token"] = token.reveal()
+            del found["Authorization"]
+        return found
+
+    def _caller(self, handle: Handle) -> Callable[..., Answer]:
+        """`expect` of 200 at its HTTP port, logged in."""
+        return partial(expect, 200, handle.endpoint("http"), headers=self.authorization(handle))
 
     def saturation(self, handle: Handle) -> tuple[Reading, ...]:
         """Who leads, and how many checks of anybody are critical: those are the registered services' trouble."""
-        http = handle.endpoint("http")
-        leader = expect(200, http, "/v1/status/leader").json()
-        critical = expect(200, http, "/v1/health/state/critical").json()
+        call = self._caller(handle)
+        leader, critical = call("/v1/status/leader").json(), call("/v1/health/state/critical").json()
         return (Reading("leader", leader or "none"), Reading("critical checks", len(critical)))
 
     def client(self, handle: Handle) -> consul.Consul:
@@ -119,11 +133,11 @@ class Consul(Kind):
 
     def close_namespace(self, handle: Handle, name: str) -> None:
         """Delete every key under the prefix, and deregister services whose name begins with it."""
-        http = handle.endpoint("http")
-        expect(200, http, f"/v1/kv/{name}/?recurse", "DELETE")
-        for identity, service in expect(200, http, "/v1/agent/services").json().items():
+        call = self._caller(handle)
+        call(f"/v1/kv/{name}/?recurse", "DELETE")
+        for identity, service in call("/v1/agent/services").json().items():
             if service["Service"].startswith(name):
-                expect(200, http, f"/v1/agent/service/deregister/{identity}", "PUT")
+                call(f"/v1/agent/service/deregister/{identity}", "PUT")
 
 
 def _has_grpc_tls(place: Place) -> bool:

@@ -11,7 +11,7 @@ from harness.model import Port, Reading, ServicePlan
 from harness.ports import Handle
 from harness.probes.http import expect
 from harness.probes.poll import NotYet
-from harness.services.base import ImageFacts, Kind, Launch, Place, take_flags
+from harness.services.base import ImageFacts, Kind, Launch, Place, basic, take_flags, user_of
 from harness.services.http_session import ServiceSession
 
 PROVISIONING = "/etc/grafana/provisioning"
@@ -64,20 +64,27 @@ class Grafana(Kind):
 
     def login(self, handle: Handle) -> tuple[str, str]:
         """The administrator's name and password, for basic authentication."""
-        return ("admin", handle.credentials["password"].reveal())
+        return (user_of(handle, "admin"), handle.credentials["password"].reveal())
+
+    def authorization(self, handle: Handle) -> dict[str, str]:
+        """A service account's `token`, else the administrator."""
+        found = super().authorization(handle)
+        if "Authorization" not in found and "password" in handle.credentials:
+            found["Authorization"] = basic(*self.login(handle))
+        return found
 
     def ready(self, handle: Handle) -> str:
         """Its database answers, and a folder made as administrator is found and removed."""
-        http, login, uid = handle.endpoint("http"), self.login(handle), f"ready-{uuid.uuid4().hex[:12]}"
+        http, login, uid = handle.endpoint("http"), self.authorization(handle), f"ready-{uuid.uuid4().hex[:12]}"
         health = expect(200, http, "/api/health").json()
         if health.get("database") != "ok":
             raise NotYet(f"database {health.get('database')!r}")
-        expect(200, http, "/api/folders", "POST", body={"uid": uid, "title": uid}, login=login, timeout=5)
+        expect(200, http, "/api/folders", "POST", body={"uid": uid, "title": uid}, headers=login, timeout=5)
         try:
-            if expect(200, http, f"/api/folders/{uid}", login=login).json()["title"] != uid:
+            if expect(200, http, f"/api/folders/{uid}", headers=login).json()["title"] != uid:
                 raise NotYet("a folder read back different from what was written")
         finally:
-            expect(200, http, f"/api/folders/{uid}", "DELETE", login=login, timeout=5)
+            expect(200, http, f"/api/folders/{uid}", "DELETE", headers=login, timeout=5)
         return str(health["version"])
 
     def saturation(self, handle: Handle) -> tuple[Reading, ...]:
@@ -86,12 +93,9 @@ class Grafana(Kind):
         return (Reading("database", str(health.get("database", "unknown"))),)
 
     def client(self, handle: Handle) -> ServiceSession:
-        """A session for the HTTP API, logged in with a service account's token, else as administrator."""
+        """A session for the HTTP API, logged in."""
         session = ServiceSession(handle.endpoint("http"), timeout=10)
-        if token := handle.credentials.get("token"):
-            session.headers["Authorization"] = f"Bearer {token.reveal()}"
-        else:
-            session.auth = self.login(handle)
+        session.headers.update(self.authorization(handle))
         return session
 
     def open_namespace(self, handle: Handle, name: str) -> str:

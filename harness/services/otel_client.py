@@ -115,17 +115,26 @@ class CountingMetricExporter(MetricExporter):
 class Sdk:
     """A tracer and a meter of one service, exporting to one Collector. Use it as a context manager."""
 
-    def __init__(self, handle: Handle, service: str, attributes: Mapping[str, str], protocol: str = "grpc") -> None:
+    def __init__(
+        self,
+        handle: Handle,
+        service: str,
+        attributes: Mapping[str, str],
+        protocol: str = "grpc",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        login = {name.lower(): value for name, value in (headers or {}).items()}  # gRPC's names are lower case
         self.spans, self.metrics = Tally(), Tally()
         self._closed = False
         resource = Resource.create({"service.name": service, **attributes})
         self._tracers = TracerProvider(resource=resource)
         self._tracers.add_span_processor(
-            CountingProcessor(CountingSpanExporter(_span_exporter(handle, protocol), self.spans))
+            CountingProcessor(CountingSpanExporter(_span_exporter(handle, protocol, login), self.spans))
         )
         exporter = OTLPMetricExporter(
             _grpc(handle),
             credentials=_channel_credentials(handle),
+            headers=login,
             timeout=EXPORT_TIMEOUT,
             channel_options=DIRECT,  # type: ignore[arg-type]  # gRPC takes numbers too
         )
@@ -177,34 +186,35 @@ def _channel_credentials(handle: Handle) -> ChannelCredentials | None:
     return ssl_channel_credentials(Path(endpoint.authority).read_bytes() if endpoint.authority else None)
 
 
-def _span_exporter(handle: Handle, protocol: str) -> SpanExporter:
+def _span_exporter(handle: Handle, protocol: str, login: dict[str, str]) -> SpanExporter:
     if protocol == "grpc":
         return GrpcSpanExporter(
             _grpc(handle),
             credentials=_channel_credentials(handle),
+            headers=login,
             timeout=EXPORT_TIMEOUT,
             channel_options=DIRECT,  # type: ignore[arg-type]  # gRPC takes numbers too
         )
     url = f"{handle.endpoint('otlp_http').url}/v1/traces"
-    return HttpSpanExporter(
-        url, timeout=EXPORT_TIMEOUT, session=IsolatedSession(EXPORT_TIMEOUT, handle.endpoint("otlp_http").authority)
-    )
+    session = IsolatedSession(EXPORT_TIMEOUT, handle.endpoint("otlp_http").authority)
+    return HttpSpanExporter(url, timeout=EXPORT_TIMEOUT, headers=login, session=session)
 
 
 class CollectorClient:
     """What a test needs of the Collector: sessions for its HTTP ports, and SDKs that export to it."""
 
-    def __init__(self, handle: Handle) -> None:
-        self.handle = handle
+    def __init__(self, handle: Handle, headers: Mapping[str, str] | None = None) -> None:
+        self.handle, self._headers = handle, headers
         self.otlp = ServiceSession(handle.endpoint("otlp_http"))
         self.health = ServiceSession(handle.endpoint("health"))
         self.metrics = ServiceSession(handle.endpoint("metrics"))
         self.prometheus = ServiceSession(handle.endpoint("prometheus"))
+        self.otlp.headers.update(headers or {})
         self._sdks: list[Sdk] = []
 
     def sdk(self, service: str, attributes: Mapping[str, str] | None = None, protocol: str = "grpc") -> Sdk:
         """A tracer and a meter for one service; `protocol` is `grpc` or `http`. Closed with this client."""
-        made = Sdk(self.handle, service, attributes or {}, protocol)
+        made = Sdk(self.handle, service, attributes or {}, protocol, self._headers)
         self._sdks.append(made)
         return made
 

@@ -70,7 +70,8 @@ class OtelCollector(Kind):
         """Available by its own account, and a span that was sent is counted as accepted by its own metrics."""
         expect(200, handle.endpoint("health"), "/")
         before = accepted_spans(handle)
-        expect(200, handle.endpoint("otlp_http"), "/v1/traces", "POST", body=one_span(secrets.token_hex(16)))
+        span, login = one_span(secrets.token_hex(16)), self.authorization(handle)
+        expect(200, handle.endpoint("otlp_http"), "/v1/traces", "POST", body=span, headers=login)
         if accepted_spans(handle) <= before:
             raise NotYet("a span was acknowledged and not counted")
         text = expect(200, handle.endpoint("metrics"), "/metrics").text
@@ -93,7 +94,7 @@ class OtelCollector(Kind):
         """Sessions for its HTTP ports, and an OpenTelemetry SDK that exports to it and counts what failed."""
         from harness.services.otel_client import CollectorClient
 
-        return CollectorClient(handle)
+        return CollectorClient(handle, self.authorization(handle))
 
     def open_namespace(self, handle: Handle, name: str) -> dict[str, str]:
         """Resource attributes to put on everything that the test sends."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from harness.model import Endpoint
@@ -114,18 +115,26 @@ def export_grpc(endpoint: Endpoint, request: Any, metadata: Sequence[tuple[str, 
     """Call the signal's `Export`. Raises grpc.RpcError when it is refused."""
     import importlib
 
-    import grpc
-
     message = type(request)
     service = message.__name__.removeprefix("Export").removesuffix("Request")
     answer = getattr(importlib.import_module(message.__module__), f"Export{service}Response")
-    with grpc.insecure_channel(endpoint.address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+    with _channel(endpoint) as channel:
         call = channel.unary_unary(
             f"/{request.DESCRIPTOR.file.package}.{service}/Export",
             request_serializer=message.SerializeToString,
             response_deserializer=answer.FromString,
         )
         return call(request, timeout=TIMEOUT, metadata=tuple(metadata))
+
+
+def _channel(endpoint: Endpoint) -> Any:
+    import grpc
+
+    direct = [("grpc.enable_http_proxy", 0)]
+    if not endpoint.encrypted:
+        return grpc.insecure_channel(endpoint.address, options=direct)
+    authority = Path(endpoint.authority).read_bytes() if endpoint.authority else None
+    return grpc.secure_channel(endpoint.address, grpc.ssl_channel_credentials(authority), options=direct)
 
 
 def signal_of(request: Any) -> str:

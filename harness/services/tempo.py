@@ -61,23 +61,27 @@ class Tempo(Kind):
 
     def ready(self, handle: Handle) -> str:
         """Ready by its own account, and a span that was sent is found by its trace id."""
-        expect(200, handle.endpoint("http"), "/ready")
-        trace = secrets.token_hex(16)
-        expect(200, handle.endpoint("otlp_http"), "/v1/traces", "POST", body=one_span(trace))
-        expect(200, handle.endpoint("http"), f"/api/v2/traces/{trace}")
-        return str(expect(200, handle.endpoint("http"), "/api/status/buildinfo").json()["version"]).removeprefix("v")
+        http, login, trace = handle.endpoint("http"), self.authorization(handle), secrets.token_hex(16)
+        expect(200, http, "/ready", headers=login)
+        expect(200, handle.endpoint("otlp_http"), "/v1/traces", "POST", body=one_span(trace), headers=login)
+        expect(200, http, f"/api/v2/traces/{trace}", headers=login)
+        return str(expect(200, http, "/api/status/buildinfo", headers=login).json()["version"]).removeprefix("v")
+
+    def authorization(self, handle: Handle) -> dict[str, str]:
+        """Tempo itself has no login: the `tenant`, and what a gateway in front of it wants."""
+        tenant = handle.credentials.get("tenant")
+        return super().authorization(handle) | ({"X-Scope-OrgID": tenant.reveal()} if tenant else {})
 
     def saturation(self, handle: Handle) -> tuple[Reading, ...]:
         """Traces still in memory, of all tenants; the name of the figure changed with 3.0."""
-        text = expect(200, handle.endpoint("http"), "/metrics").text
+        text = expect(200, handle.endpoint("http"), "/metrics", headers=self.authorization(handle)).text
         live = sum(total(text, f"tempo_{part}_live_traces") for part in ("live_store", "ingester"))
         return (Reading("live traces", live),)
 
     def client(self, handle: Handle) -> ServiceSession:
         """A session for the query API, of one tenant when the credentials name it."""
         session = ServiceSession(handle.endpoint("http"))
-        if tenant := handle.credentials.get("tenant"):
-            session.headers["X-Scope-OrgID"] = tenant.reveal()
+        session.headers.update(self.authorization(handle))
         return session
 
     def open_namespace(self, handle: Handle, name: str) -> dict[str, str]:

@@ -93,7 +93,10 @@ def test_a_private_authority_is_handed_to_every_endpoint(tmp_path: Path) -> None
         ("services = 3", "expected at least one [services.<name>]"),
         ("servces = 3", "unknown key 'servces': expected services.<name>"),
         ("[services]\nredis = 3", "services.redis: expected a table"),
-        (REDIS + "endpoint = 3", "unknown key 'endpoint': expected credentials, endpoints, kind, needs, tls"),
+        (
+            REDIS + "endpoint = 3",
+            "unknown key 'endpoint': expected credentials, endpoints, headers, kind, needs, options, tls",
+        ),
         ('[services.cache]\nendpoints.redis = "redis://h"', "unknown kind 'cache': expected one of"),
         ('[services.a]\nkind = ["redis"]\nendpoints.redis = "redis://h"', "unknown kind ['redis']"),
         ("[services.redis]", "expected endpoints, such as endpoints.redis"),
@@ -105,6 +108,12 @@ def test_a_private_authority_is_handed_to_every_endpoint(tmp_path: Path) -> None
         (REDIS + 'tls.ca = "/none/ca.pem"', "tls.ca = '/none/ca.pem': no such file"),
         (REDIS + 'needs = ["tempo"]', "needs = ['tempo']: expected a list of (none)"),
         (REDIS + 'needs = "redis"', "needs = 'redis': expected a list"),
+        (REDIS + 'options.database = "a"', "options.database = 'a': expected a text for one of (none)"),
+        (
+            '[services.arangodb]\nendpoints.http = "http://h"\noptions.database = 3',
+            "expected a text for one of database",
+        ),
+        (REDIS + 'headers.X-Key = "k"', "headers.X-Key: a secret is never written here: expected X-Key_file"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_told_by_service_and_key(tmp_path: Path, text: str, told: str) -> None:
@@ -171,6 +180,8 @@ def test_the_environment_is_that_of_the_process_unless_given(tmp_path: Path, mon
         ('password_command = ["false"]', "the command ended with exit code 1"),
         (f'password_command = ["sh", "-c", "echo {HIDDEN} >&2; exit 3"]', "the command ended with exit code 3"),
         ('password_command = ["sleep", "5"]', "timed out"),
+        ('password_command = ["true"]', "expected one line, found 0"),
+        (f'password_command = ["printf", "{HIDDEN}\\n{HIDDEN}"]', "expected one line, found 2"),
     ],
 )
 def test_a_secret_that_cannot_be_had_is_told_and_one_in_the_file_refused(
@@ -178,6 +189,14 @@ def test_a_secret_that_cannot_be_had_is_told_and_one_in_the_file_refused(
 ) -> None:
     monkeypatch.setattr(external, "COMMAND_TIMEOUT", 0.3)
     assert told in refused(tmp_path, f"{REDIS}credentials.{entry}\n", PATH="/usr/bin:/bin")
+
+
+def test_headers_of_a_gateway_and_a_database_of_ones_own_are_handed_on(tmp_path: Path) -> None:
+    text = '[services.arangodb]\nendpoints.http = "https://h"\noptions.database = "orders"\nheaders.X-Key_env = "KEY"\n'
+    handle = reading(tmp_path, text + 'credentials.token_env = "TOKEN"\n', KEY=HIDDEN, TOKEN="jwt")["arangodb"]
+    assert handle.options == {"database": "orders"}
+    assert kind_named("arangodb").authorization(handle) == {"X-Key": HIDDEN, "Authorization": "Bearer jwt"}
+    assert HIDDEN not in repr(handle)
 
 
 # -- asked --------------------------------------------------------------------------------------------------------
