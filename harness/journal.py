@@ -36,8 +36,9 @@ TEST_FINISHED = "test_finished"
 SESSION_ERROR = "session_error"
 """`detail`: pytest itself could not go on (collection error, internal error, crashed worker)."""
 EXPERIMENT_FINISHED = "experiment_finished"
-"""`name`, `test`, `verdict`, `ending`, `cause`, `witness`, `findings`, `phases`, `measured`, `points`, `history`,
-`discarded`: what a timeline needs. Times in seconds from the experiment's beginning."""
+"""`name`, `test`, `verdict`, `ending`, `cause`, `witness`, `findings`, `phases`, `measured`, `points`, `changes` (of
+primary or leader, as each observer saw it), `history`, `discarded`: what a timeline needs. Times in seconds from the
+experiment's beginning."""
 LEFT_BEHIND = "left_behind"
 """`what`: a list of things still there after the end."""
 RUN_FINISHED = "run_finished"

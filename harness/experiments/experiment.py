@@ -11,6 +11,7 @@ from typing import Any
 from harness.errors import UsageError
 from harness.experiments.checkers.base import Checker
 from harness.experiments.history import History, Operation
+from harness.experiments.leads import Leads
 from harness.experiments.verdicts import Finding, worst
 from harness.experiments.witness import Witness
 from harness.experiments.workload import Record, Workload
@@ -120,6 +121,8 @@ class Experiment:
     """Whether the workload must be acknowledged again after the undo. Not a client that stays with a demoted server."""
     served_by: tuple[str, ...] = ()
     """Kinds of operation whose return ends an outage; empty for any."""
+    leads: Leads | None = None
+    """Whose changes belong on the timeline: a primary, a leader."""
 
     def __post_init__(self) -> None:
         problems = [text for wrong, text in self._rules() if wrong]
@@ -162,6 +165,8 @@ class Outcome:
     cause: str = ""
     measured: Mapping[str, Any] = field(default_factory=dict)
     points: Sequence[Mapping[str, Any]] = ()
+    changes: Sequence[Mapping[str, Any]] = ()
+    """Who led when, as each observer saw it; in seconds since the experiment began."""
 
     @property
     def verdict(self) -> Verdict:
@@ -169,6 +174,11 @@ class Outcome:
         if self.ending is Ending.COMPLETED:
             return worst(found.verdict for found in self.findings)
         return Verdict.UNKNOWN if self.ending is Ending.NOT_STEADY else Verdict.INVALID
+
+    @property
+    def led_by(self) -> tuple[str, ...]:
+        """Everybody who was seen to lead, in order."""
+        return tuple(dict.fromkeys(change["after"] for change in self.changes if change["after"]))
 
     @property
     def discarded(self) -> bool:

@@ -16,6 +16,7 @@ from harness.experiments import measure
 from harness.experiments.checkers.base import judge
 from harness.experiments.experiment import Ending, Experiment, Live, Outcome, Phase
 from harness.experiments.history import History
+from harness.experiments.leads import LeadWatch, failover_time
 from harness.experiments.verdicts import Finding
 from harness.experiments.workload import Careful, Record, RunningWorkload
 from harness.faults.base import Injection
@@ -43,6 +44,7 @@ class Trial:
         self.experiment, self.history = experiment, history
         self.began = history.clock()
         self.workload = RunningWorkload(experiment.workload, history)
+        self.watch = LeadWatch(experiment.leads, history.clock)
         self.findings: list[Finding] = []
         self.phases: list[Phase] = []
         self.measured: dict[str, float | int | None] = {}
@@ -57,6 +59,7 @@ class Trial:
             with ExitStack() as undos:
                 undos.callback(self.history.close)
                 undos.callback(self.workload.stop)
+                undos.callback(self.watch.stop)
                 self._phases(undos)
         except Stop as stop:
             ending, cause = stop.ending, stop.cause
@@ -66,14 +69,16 @@ class Trial:
         self._measure()
         cause = cause or next((str(found) for found in self.findings if found.verdict is not Verdict.VALID), "")
         points = measure.timeline(operations, self.began)
+        changes = [change.as_data(self.began) for change in self.watch.changes]
         return Outcome(self.experiment.name, ending, tuple(self.findings), tuple(self.phases), self.witnessed, cause,
-                       self.measured, points)  # fmt: skip
+                       self.measured, points, changes)  # fmt: skip
 
     def _phases(self, undos: ExitStack) -> None:
         budgets = self.experiment.budgets
         with self._phase("steady"):
             self._steady(budgets.steady, Ending.NOT_STEADY)
         with self._phase("workload"):
+            self.watch.start()
             self.workload.start()
             self._acknowledged(self.began, budgets.steady, Ending.NOT_STEADY)
         fault = self.experiment.fault
@@ -83,8 +88,7 @@ class Trial:
         with self._phase("observe"):
             self._observe(self.fault_at or self.history.clock())
         if fault is not None:
-            with self._phase("undo"):
-                self._undo(fault)
+            self._undo(fault)
         with self._phase("recovery"):
             self._recover()
         self._judge()
@@ -114,6 +118,7 @@ class Trial:
             raise Stop(otherwise, error.message) from error
 
     def _inject(self, fault: Injection) -> None:
+        self.watch.alert()
         with self._phase("fault"):
             self.fault_at = self.history.clock()
             try:
@@ -148,8 +153,13 @@ class Trial:
     # -- after ------------------------------------------------------------------------------------------------
 
     def _undo(self, fault: Injection) -> None:
-        """Undo, within its budget, and verify on the target. Raises Stop: the stack is to be discarded."""
+        """The phase in which it is undone and verified, also on the way out of a trial that did not come to it."""
         self._undone = True
+        with self._phase("undo"):
+            self._undo_and_verify(fault)
+
+    def _undo_and_verify(self, fault: Injection) -> None:
+        """Undo, within its budget, and verify on the target. Raises Stop: the stack is to be discarded."""
         started, budgets = time.monotonic(), self.experiment.budgets
         try:
             fault.undo()
@@ -199,6 +209,7 @@ class Trial:
         if self.fault_at is not None:
             self.measured["rto_seconds"] = self._rto()
             self.measured["detection_seconds"] = measure.detection_time(operations, self.fault_at)
+            self.measured["failover_seconds"] = failover_time(self.watch.changes, self.fault_at)
         self.measured |= measure.loss(self.findings)
         self.measured["operations"] = len(operations)
 

@@ -45,12 +45,26 @@ def ask(
     timeout: float = 2.0,
 ) -> Answer:
     """Send one request; a body that is not bytes goes as JSON. Raises OSError when nothing answers."""
+    connection = _connection(endpoint, timeout)
+    try:
+        return _exchange(connection, path, method, body, headers, login)
+    finally:
+        connection.close()
+
+
+def _exchange(
+    connection: http.client.HTTPConnection,
+    path: str,
+    method: str = "GET",
+    body: Any = None,
+    headers: Mapping[str, str] | None = None,
+    login: tuple[str, str] | None = None,
+) -> Answer:
     sent = dict(headers or {})
     if login:
         sent["Authorization"] = "Basic " + base64.b64encode(":".join(login).encode()).decode()
     if body is not None and not isinstance(body, bytes):
         body, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
-    connection = _connection(endpoint, timeout)
     try:
         connection.request(method, path, body, sent)
         response = connection.getresponse()
@@ -58,8 +72,26 @@ def ask(
         return Answer(response.status, found, response.read())
     except http.client.HTTPException as error:
         raise NotYet(f"{method} {path}: {type(error).__name__} {error}") from error
-    finally:
-        connection.close()
+
+
+class Conversation:
+    """GETs over one connection, made anew after one that failed: for who asks a hundred times a second. Used by one
+    thread only."""
+
+    def __init__(self, endpoint: Endpoint, timeout: float = 2.0) -> None:
+        self._connection = _connection(endpoint, timeout)
+
+    def get(self, path: str) -> Answer:
+        """One answer. Raises OSError or NotYet when none comes."""
+        try:
+            return _exchange(self._connection, path)
+        except (OSError, NotYet):
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
 
 
 def _connection(endpoint: Endpoint, timeout: float) -> http.client.HTTPConnection:

@@ -112,6 +112,7 @@ class ExperimentRunner:
             phases=[asdict(phase) for phase in outcome.phases],
             measured=dict(outcome.measured),
             points=list(outcome.points),
+            changes=list(outcome.changes),
             history=str(file.relative_to(self._session.run.report)),
             discarded=outcome.discarded,
         )

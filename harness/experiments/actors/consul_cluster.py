@@ -6,14 +6,16 @@ Plain HTTP through `harness.probes.http`: one try per call, and the status is re
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 from harness.experiments.history import Refused, Result
+from harness.experiments.leads import Leads
 from harness.experiments.workload import Careful, Record
 from harness.keeper.client import RemoteHandle
 from harness.model import Endpoint
-from harness.probes.http import Answer, ask
+from harness.probes.http import Answer, Conversation, ask
 from harness.probes.poll import NotYet
 
 TIMEOUT = 1.0
@@ -69,6 +71,32 @@ class ConsulCluster:
         voters = sum(server["Voter"] for server in health["Servers"])
         if not health["Healthy"] or voters != VOTERS or len(leaders) != 1 or "" in leaders:
             raise NotYet(f"healthy {health['Healthy']}, {voters} voters, leaders {sorted(leaders)}")
+
+    def leads(self) -> Leads:
+        """Each server as an observer of who leads."""
+        found = call(self.agent, "/v1/operator/raft/configuration").json()["Servers"]
+        names = {str(server["Address"]): str(server["Node"]) for server in found}
+        return Leads("leader", {name: partial(SaysLeader, one.endpoint("http"), names)
+                                for name, one in self.servers.items()})  # fmt: skip
+
+
+class SaysLeader:
+    """One server, asked over one connection. It is an `Observer`. `names` gives nodes by their addresses in Raft."""
+
+    def __init__(self, endpoint: Endpoint, names: Mapping[str, str]) -> None:
+        self._names, self._conversation = names, Conversation(endpoint, TIMEOUT)
+
+    def who(self) -> str:
+        """The node that this server takes for the leader; empty while it knows none."""
+        answer = self._conversation.get("/v1/status/leader")
+        if answer.status != 200:
+            raise ServerSaid(f"{answer.status} {answer.text[:120]}")
+        address = str(answer.json())
+        return self._names.get(address, address)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._conversation.close()
 
 
 class ConsulActor(Careful):

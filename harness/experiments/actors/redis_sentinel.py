@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.experiments.actors.redis_calls import TIMEOUT, connect, options
+from harness.experiments.leads import Leads
 from harness.keeper.client import RemoteHandle
 from harness.probes.poll import NotYet
 
@@ -133,6 +135,14 @@ class SentinelCluster:
         )
         return found
 
+    def leads(self) -> Leads:
+        """Each Sentinel as an observer of who is primary."""
+        return Leads("primary", {name: partial(SaysPrimary, self, name) for name in self.sentinels})
+
+    def name_of(self, address: tuple[str, int]) -> str:
+        """The server that the Sentinels know by this address; the address itself when it is nobody's."""
+        return next((name for name, known in self.known_as.items() if known == address), f"{address[0]}:{address[1]}")
+
     def _client(self, sentinel: str) -> Any:
         return connect(self.sentinels[sentinel], ASK)
 
@@ -147,6 +157,22 @@ class SentinelCluster:
         if not answer:
             raise NotYet(f"{sentinel} knows no {GROUP}")
         return answer
+
+
+class SaysPrimary:
+    """One Sentinel, asked over one connection. It is an `Observer`."""
+
+    def __init__(self, cluster: SentinelCluster, sentinel: str) -> None:
+        self._cluster, self._client = cluster, connect(cluster.sentinels[sentinel], ASK)
+
+    def who(self) -> str:
+        """The server that this Sentinel names."""
+        host, port = self._client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", GROUP)  # type: ignore[no-untyped-call]
+        return self._cluster.name_of((str(host), int(port)))
+
+    def close(self) -> None:
+        """End the connection."""
+        self._client.close()
 
 
 def _is_online(replica: Any) -> bool:

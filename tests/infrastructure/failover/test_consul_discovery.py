@@ -73,6 +73,7 @@ def test_a_hung_agents_services_leave_discovery_and_come_back(consuls: Any, run_
             Experiment(
                 name="consul-agent-paused",
                 steady=steady,
+                leads=cluster.leads(),
                 workload=Workload("discoverer", lambda number: Discovers(server, number), interval=0.02),
                 fault=Pause().inject(stack["consul-client"]),
                 witness=fact(gone),
@@ -130,6 +131,7 @@ def test_a_blocking_query_across_a_change_of_leader_misses_nothing(consuls: Any,
                 Experiment(
                     name="consul-blocking-query",
                     steady=cluster.steady,
+                    leads=cluster.leads(),
                     workload=Workload("discoverer", lambda number: Discovers(cluster.agent, number), interval=0.02),
                     fault=Kill().inject(stack[before]),
                     witness=errors(1),
@@ -174,6 +176,7 @@ def test_a_deregistered_instance_comes_back_by_anti_entropy(consuls: Any, run_ex
             Experiment(
                 name="consul-anti-entropy",
                 steady=cluster.steady,
+                leads=cluster.leads(),
                 workload=Workload("discoverer", lambda number: Discovers(server, number), clients=1, interval=0.05),
                 fault=Injection("deregister from the catalog", remove, lambda: registered(cluster), back),
                 witness=fact(gone),

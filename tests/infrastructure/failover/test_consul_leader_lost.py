@@ -38,6 +38,7 @@ def test_another_server_leads_and_acknowledged_writes_are_there(
             Experiment(
                 name=f"consul-leader-{fault.name}",
                 steady=cluster.steady,
+                leads=cluster.leads(),
                 workload=Workload("writer", lambda number: WritesKeys(cluster.agent, number), interval=0.01),
                 fault=fault.inject(stack[before]),
                 witness=errors(1),
@@ -54,11 +55,12 @@ def test_without_a_fault_the_leader_stays(consuls: Any, run_experiment: Any) -> 
     """The control: elections seen above come from the fault."""
     _, cluster = consuls()
     before = cluster.leader()
-    valid(
+    outcome = valid(
         run_experiment(
             Experiment(
                 name="consul-no-fault",
                 steady=cluster.steady,
+                leads=cluster.leads(),
                 workload=Workload("writer", lambda number: WritesKeys(cluster.agent, number), interval=0.01),
                 observe=lambda live: live.for_seconds(3),
                 final=read_keys(cluster.agent),
@@ -67,4 +69,4 @@ def test_without_a_fault_the_leader_stays(consuls: Any, run_experiment: Any) -> 
             )
         )
     )
-    assert cluster.leader() == before
+    assert outcome.led_by == (before,)

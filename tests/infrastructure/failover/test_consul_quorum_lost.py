@@ -21,6 +21,7 @@ def experiment(cluster: Any, **more: Any) -> Experiment:
     """What both stories share."""
     return Experiment(
         steady=cluster.steady,
+        leads=cluster.leads(),
         workload=Workload("writer", lambda number: WritesKeys(cluster.agent, number), interval=0.01),
         witness=errors(5),
         final=read_keys(cluster.agent),

@@ -62,6 +62,7 @@ def test_a_lock_passes_on_after_its_delay_when_the_holders_node_dies(consuls: An
             Experiment(
                 name="consul-lock-holder-killed",
                 steady=cluster.steady,
+                leads=cluster.leads(),
                 workload=holds,
                 fault=Kill().inject(stack["consul-client"]),
                 witness=errors(5),
@@ -98,6 +99,7 @@ def test_a_lock_survives_the_leaders_death(consuls: Any, run_experiment: Any) ->
         Experiment(
             name="consul-lock-leader-killed",
             steady=cluster.steady,
+            leads=cluster.leads(),
             workload=Workload("holder", lambda number: first, clients=1, interval=0.02),
             fault=Kill().inject(stack[before]),
             witness=errors(1),

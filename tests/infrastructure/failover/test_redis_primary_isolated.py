@@ -45,6 +45,7 @@ def isolated(sentinels: Any, run_experiment: Any, checker: SetFull, name: str, *
         Experiment(
             name=name,
             steady=steady,
+            leads=cluster.leads(),
             workload=Workload("faithful", lambda number: Appends(lambda: connect(old), "log", number), clients=1),
             fault=LinkDown().inject(stack.links["peers"]),
             witness=fact(no_replicas),

@@ -34,6 +34,7 @@ def test_a_replica_takes_over_and_the_old_primary_follows_it(sentinels: Any, run
         Experiment(
             name="redis-primary-killed",
             steady=cluster.steady,
+            leads=cluster.leads(),
             workload=Workload("writer", lambda number: Appends(cluster.client, "log", number)),
             fault=Kill().inject(stack["redis-primary"]),
             witness=errors(5),
@@ -60,6 +61,7 @@ def test_without_a_fault_nobody_fails_over(sentinels: Any, run_experiment: Any) 
         Experiment(
             name="redis-no-fault",
             steady=cluster.steady,
+            leads=cluster.leads(),
             workload=Workload("writer", lambda number: Appends(cluster.client, "log", number)),
             observe=nothing_moves,
             final=read_list(cluster.client, "log"),
@@ -68,5 +70,5 @@ def test_without_a_fault_nobody_fails_over(sentinels: Any, run_experiment: Any) 
     )
 
     valid(outcome)
-    assert cluster.primary() == "redis-primary"
+    assert outcome.led_by == ("redis-primary",)
     assert cluster.view_of("sentinel-1")["config-epoch"] == epoch

@@ -36,6 +36,7 @@ def test_a_hung_primary_is_replaced_and_clients_of_sentinel_lose_nothing(sentine
             Experiment(
                 name="redis-primary-paused",
                 steady=cluster.steady,
+                leads=cluster.leads(),
                 workload=Workload("writer", lambda number: Appends(cluster.client, "log", number)),
                 fault=Pause().inject(stack["redis-primary"]),
                 witness=errors(2),
@@ -62,6 +63,7 @@ def paused_with_a_faithful_client(
         Experiment(
             name=name,
             steady=cluster.steady,
+            leads=cluster.leads(),
             workload=Workload("faithful", lambda number: Appends(lambda: connect(old), "log", number), clients=1),
             fault=Pause().inject(old),
             witness=errors(1),

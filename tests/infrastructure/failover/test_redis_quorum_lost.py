@@ -39,6 +39,7 @@ def test_one_sentinel_of_three_promotes_nobody(sentinels: Any, run_experiment: A
             Experiment(
                 name="redis-quorum-lost",
                 steady=cluster.steady,
+                leads=cluster.leads(),
                 workload=Workload("writer", lambda number: Appends(cluster.client, "log", number)),
                 fault=together(*(Kill().inject(stack[name]) for name in ("sentinel-2", "sentinel-3", "redis-primary"))),
                 witness=errors(5),
