@@ -13,10 +13,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from harness.emulators.go_durations import SECOND, format_duration
 from harness.emulators.runner import Defects
 
 from .acl_rules import Authorizer, parse_rules
-from .durations import SECOND, format_duration
 from .errors import ConsulError
 from .rows import Policy, Token, from_wire, new_id, to_wire
 from .store import Store, dump_rows, load_rows

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from harness.emulators.go_durations import SECOND
 from harness.emulators.runner import Defects
 
 from .catalog import Catalog
-from .durations import SECOND
 from .errors import ConsulError
 from .rows import Check, Service, from_wire, to_wire
 from .store import Store

@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
+from harness.emulators.go_durations import SECOND, parse_duration
+
 from .acl import ANONYMOUS
-from .durations import SECOND, parse_duration
 from .errors import ConsulError, PermissionDenied, bad_request, not_emulated
 from .http import Answer, Endpoint, Request, Routes, encode
 from .server import Server

@@ -17,8 +17,9 @@ from urllib.parse import urljoin, urlsplit
 
 import httptools
 
+from harness.emulators.go_durations import SECOND
+
 from .agent import OUTPUT_LIMIT
-from .durations import SECOND
 
 INTERVAL_MIN = 1.0
 TIMEOUT_DEFAULT = 10.0

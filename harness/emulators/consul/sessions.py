@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.emulators.go_durations import SECOND, format_duration, parse_duration
 from harness.emulators.runner import Defects
 
 from .catalog import Catalog
-from .durations import SECOND, format_duration, parse_duration
 from .errors import ConsulError
 from .kv import KV
 from .rows import Session, from_wire, new_id, to_wire

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.emulators.go_durations import SECOND, parse_duration
 from harness.emulators.runner import ConfigError, GoFlags, guard_host, parse_go_flags
 
-from .durations import SECOND, parse_duration
 from .godecode import DecodeError, Struct, decode
 from .hcl import HclError, parse_hcl
 from .profile import Profile, profile_named

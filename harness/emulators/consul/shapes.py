@@ -8,8 +8,9 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
+from harness.emulators.go_durations import format_duration
+
 from .agent import LocalCheck
-from .durations import format_duration
 from .rows import Check, Node, Service, to_wire
 from .server import Server
 

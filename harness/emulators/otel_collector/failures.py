@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .durations import format_duration
+from harness.emulators.go_durations import format_seconds
 
 OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND, ALREADY_EXISTS = range(7)
 PERMISSION_DENIED, RESOURCE_EXHAUSTED, FAILED_PRECONDITION, ABORTED, OUT_OF_RANGE = range(7, 12)
@@ -102,5 +102,5 @@ def from_http(url: str, status: int, message: str | None, retry_after: float | N
 
 def throttled(failure: Failure, delay: float) -> Failure:
     """A failure whose backend asked for `delay` seconds of peace."""
-    text = f"Throttle ({format_duration(delay)}), error: {failure.text}"
+    text = f"Throttle ({format_seconds(delay)}), error: {failure.text}"
     return replace(failure, message=text, text=text, retry_after=delay)

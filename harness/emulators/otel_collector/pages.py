@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from .durations import format_duration
+from harness.emulators.go_durations import format_seconds
+
 from .exposition import OPEN_METRICS_TYPE, TEXT_TYPE, Family, render
 from .http_answers import App, Receive, Scope, Send, answer, header, not_found
 
@@ -33,7 +34,7 @@ class Health:
         body = {
             "status": "Server available" if ready else "Server not available",
             "upSince": _stamp(self.since) if ready else "0001-01-01T00:00:00Z",
-            "uptime": format_duration(time.time() - self.since) if ready else "",
+            "uptime": format_seconds(time.time() - self.since) if ready else "",
         }
         text = json.dumps(body, separators=(",", ":")).encode()
         return await answer(send, 200 if ready else 503, "application/json", text)

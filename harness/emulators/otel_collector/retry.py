@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .durations import format_duration
+from harness.emulators.go_durations import format_seconds
+
 from .failures import Failure
 from .logs import Log
 
@@ -83,5 +84,5 @@ class Retry:
     def _say(self, failure: Failure, delay: float) -> None:
         self.log.write(
             "info", "internal/retry_sender.go:133", "Exporting failed. Will retry the request after interval.",
-            error=failure.text, interval=format_duration(delay),
+            error=failure.text, interval=format_seconds(delay),
         )  # fmt: skip

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .durations import parse_duration
+from harness.emulators.go_durations import parse_seconds
+
 from .signals import METRICS, Data, as_string, attributes, set_any
 from .telemetry import Telemetry
 
@@ -58,7 +59,7 @@ class ServiceGraph:
     _totals: dict[tuple[Any, ...], _Totals] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        configured = [parse_duration(str(text)) for text in self.settings["latency_histogram_buckets"]]
+        configured = [parse_seconds(str(text)) for text in self.settings["latency_histogram_buckets"]]
         self.bounds = configured or list(_BUCKETS)
         self.started = int(self.clock() * 1e9)
 

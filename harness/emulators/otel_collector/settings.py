@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.emulators.go_durations import parse_seconds
 from harness.emulators.runner import ConfigError
 
-from .durations import parse_duration
 from .schema import ALIASES, KINDS, NOT_EMULATED, READER, SERVICE, AnyMap, Duration, Optional, Refused
 from .validation import problem
 
@@ -144,7 +144,7 @@ def _decode_value(value: Any, default: Any, where: str) -> Any:
 
 def _decode_duration(value: Any, where: str) -> float:
     try:
-        return float(value) * 1e-9 if isinstance(value, int) else parse_duration(str(value))
+        return float(value) * 1e-9 if isinstance(value, int) else parse_seconds(str(value))
     except ValueError as error:
         raise ConfigError(f"'{where}' {error}") from error
 

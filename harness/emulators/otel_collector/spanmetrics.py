@@ -10,7 +10,8 @@ from typing import Any
 
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from .durations import parse_duration
+from harness.emulators.go_durations import parse_seconds
+
 from .signals import METRICS, TRACES, Data, as_string, attributes, set_any
 
 _BUCKETS_MS = (2, 4, 6, 8, 10, 50, 100, 200, 400, 800, 1000, 1400, 2000, 5000, 10_000, 15_000)
@@ -48,7 +49,7 @@ class SpanMetrics:
         histogram = self.settings["histogram"]
         self.unit = histogram["unit"]
         self.scale = _UNITS[self.unit]
-        configured = [parse_duration(str(text)) * 1e9 / self.scale for text in histogram["explicit"]["buckets"]]
+        configured = [parse_seconds(str(text)) * 1e9 / self.scale for text in histogram["explicit"]["buckets"]]
         self.bounds = configured or [bound * 1e6 / self.scale for bound in _BUCKETS_MS]
         self.started = int(self.clock() * 1e9)
 

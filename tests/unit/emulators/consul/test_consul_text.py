@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.emulators.consul.durations import format_duration, parse_duration
 from harness.emulators.consul.errors import ConsulError
 from harness.emulators.consul.filter import parse_filter
 from harness.emulators.consul.godecode import DecodeError, decode
@@ -22,43 +21,6 @@ from harness.emulators.runner import ConfigError
 
 S = 1_000_000_000
 CONFIG = Path(__file__).resolve().parents[4] / "compose/config/consul/consul.json"
-
-
-@pytest.mark.parametrize(
-    ("text", "nanoseconds"),
-    [
-        ("10s", 10 * S),
-        ("1h2m3s", 3723 * S),
-        ("1.5s", S * 3 // 2),
-        ("500ms", S // 2),
-        ("-1s", -S),
-        ("0", 0),
-        ("1us", 1000),
-    ],
-)
-def test_durations(text: str, nanoseconds: int) -> None:
-    assert parse_duration(text) == nanoseconds
-
-
-@pytest.mark.parametrize(
-    ("text", "error"),
-    [
-        ("abc", 'time: invalid duration "abc"'),
-        ("", 'time: invalid duration ""'),
-        ("10", 'time: missing unit in duration "10"'),
-        ("10x", 'time: unknown unit "x" in duration "10x"'),
-    ],
-)
-def test_bad_durations(text: str, error: str) -> None:
-    with pytest.raises(ValueError, match="time") as refused:
-        parse_duration(text)
-    assert str(refused.value) == error
-
-
-@given(st.integers(min_value=0, max_value=10**15))
-def test_a_printed_duration_reads_back(nanoseconds: int) -> None:
-    read = parse_duration(format_duration(nanoseconds))
-    assert abs(read - nanoseconds) <= max(1, nanoseconds // 10**9)
 
 
 @pytest.mark.parametrize(

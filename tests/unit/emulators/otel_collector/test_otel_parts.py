@@ -1,4 +1,4 @@
-"""The small parts, each by itself: durations, numbers, logs, failures, batches, attributes, conditions, the limiter."""
+"""The small parts, each by itself: numbers, logs, failures, batches, attributes, conditions, the limiter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from harness.emulators.otel_collector import failures
 from harness.emulators.otel_collector.attributes import attribute_changer, parse_actions, resource_changer
 from harness.emulators.otel_collector.batch import Batch
 from harness.emulators.otel_collector.connectors import Forward
-from harness.emulators.otel_collector.durations import format_duration, parse_duration
 from harness.emulators.otel_collector.exposition import number
 from harness.emulators.otel_collector.failures import Failure
 from harness.emulators.otel_collector.filter import build_filter
@@ -27,27 +26,6 @@ from harness.emulators.otel_collector.signals import METRICS, TRACES, BadId, att
 from harness.emulators.otel_collector.telemetry import Telemetry
 from harness.emulators.runner import ConfigError
 from tests.unit.emulators.otel_collector.otel_collector_rig import trace_request
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("5s", 5), ("1m30s", 90), ("200ms", 0.2), ("0", 0), ("1.5h", 5400), ("-2s", -2)]
-)
-def test_durations(text: str, seconds: float) -> None:
-    """Go's duration syntax."""
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["5", "", "5x", "s5", "1 s"])
-def test_bad_durations(text: str) -> None:
-    """Anything else is refused."""
-    with pytest.raises(ValueError, match="time: "):
-        parse_duration(text)
-
-
-@given(st.integers(0, 10**15))
-def test_durations_round_trip(nanoseconds: int) -> None:
-    """What is printed is read back."""
-    assert round(parse_duration(format_duration(nanoseconds / 1e9)) * 1e9) == pytest.approx(nanoseconds, abs=200)
 
 
 @pytest.mark.parametrize(
