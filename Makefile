@@ -43,6 +43,24 @@ docs: $(READY) ## Make docs/reference.md and docs/coverage.md anew
 	@$(BIN)/python scripts/reference
 	@$(BIN)/python scripts/coverage-map
 
+GATES := lint types unit security services failover performance
+
+.PHONY: gates
+gates: $(READY) .venv-security/.ready ## All seven gates in order, each stopping the next: lint, types, unit, ...
+	@$(BIN)/python scripts/gates
+
+.PHONY: $(GATES:%=gate-%)
+gate-lint: ## Gate 1: style
+gate-types: ## Gate 2: types
+gate-unit: ## Gate 3: the harness's own tests
+gate-security: .venv-security/.ready ## Gate 4: code, dependencies, secrets, licences, images (ARGS="--require dependencies")
+gate-services: ## Gate 5: the services, alone and together
+gate-failover: ## Gate 6: what survives a fault
+gate-performance: ## Gate 7: ratios of one run against their bounds
+# Options of the harness go by variable: HARNESS_RUNTIME=process make gates
+$(GATES:%=gate-%): gate-%: $(READY)
+	@$(BIN)/python scripts/gates $* -- $(ARGS)
+
 .PHONY: lint
 lint: $(READY) ## Style and types: ruff, mypy --strict
 	@$(BIN)/ruff check .
@@ -66,6 +84,9 @@ lock: ## Resolve the dependencies anew into constraints.txt (needs uv)
 	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--no-header --extra embedded --group dev pyproject.toml -o constraints.txt --upgrade
 
+	@for group in security docs; do uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header --group $$group -o constraints-$$group.txt --upgrade; done
+
 .PHONY: setup
 setup: $(READY) ## Only the virtual environment
 
@@ -78,7 +99,14 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
+# Tools in an environment of their own: .venv-security, .venv-docs.
+.venv-%/.ready: constraints-%.txt
+	@echo "setting up .venv-$* (once)"
+	@$(PYTHON) -m venv .venv-$*
+	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints-$*.txt
+	@touch $@
+
 .PHONY: clean
 clean: ## Remove the virtual environment, caches and reports
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* reports dist build
+	@rm -rf $(VENV) .venv-security .venv-docs .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* reports dist build site
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
