@@ -26,8 +26,8 @@ from harness.keeper.launch import Lifeline
 from harness.model import RuntimeName, StackPlan
 from harness.pytest_plugin.ending import how_to_reach
 from harness.pytest_plugin.layers import LAYERS, layer_named
-from harness.report import junit, summary
 from harness.report.console import make_console
+from harness.report.files import write_all
 from harness.report.read import BAD, summarise
 from harness.report.terminal import fidelity_line, render
 from harness.report.verdict import judge
@@ -231,8 +231,7 @@ def _report(current: Run, console: Console, interrupted: bool, kept: list[str]) 
     verdict = judge(report)
     code = EXIT_INTERRUPTED if interrupted else verdict.exit_code
     current.journal.write(journal.RUN_FINISHED, exit=code)
-    junit.write(report, current.report)
-    summary.write(report, current.report)
+    write_all(report, current.report)
     render(report, console)
     for line in kept:
         console.print(line, markup=False, soft_wrap=True)

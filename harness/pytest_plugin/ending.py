@@ -12,7 +12,7 @@ from harness.errors import HarnessError, KeeperError
 from harness.keeper import rundir
 from harness.model import ServiceStatus, StackPlan, State
 from harness.pytest_plugin.session import HarnessSession
-from harness.report import junit, summary
+from harness.report.files import write_all
 from harness.report.read import RunReport, summarise
 from harness.report.terminal import emulated_line, fidelity_line
 from harness.report.verdict import judge
@@ -101,8 +101,7 @@ class Ending:
 
     def _write(self, report: RunReport) -> None:
         directory = self._session.run.report
-        junit.write(report, directory)
-        summary.write(report, directory)
+        write_all(report, directory)
         if report.emulated:
             self._lines.append(emulated_line(report.emulated, len(report.services), report.unproven))
         self._lines.append(f"report: {directory}")

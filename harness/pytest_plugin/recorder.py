@@ -118,6 +118,7 @@ class Recorder:
             reason=_reason(_skipped(parts) or worst) if shown else "",
             detail=_detail(worst) if outcome in (Outcome.FAILED, Outcome.ERROR) else "",
             worker=getattr(parts[-1], "worker_id", "main"),
+            properties=dict(parts[-1].user_properties),
         )
 
 

@@ -57,6 +57,10 @@ def _case(test: TestReport) -> ET.Element:
     path, _, name = test.id.partition("::")
     classname = path.removesuffix(".py").replace("/", ".")
     case = ET.Element("testcase", classname=_clean(classname), name=_clean(name or test.id), time=f"{test.seconds:.3f}")
+    if test.properties:
+        recorded = ET.SubElement(case, "properties")
+        for key, value in test.properties.items():
+            ET.SubElement(recorded, "property", name=_clean(key), value=_clean(str(value)))
     tag = {
         Outcome.FAILED: "failure",
         Outcome.ERROR: "error",

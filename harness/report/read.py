@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness import journal
 from harness.journal import Event
 from harness.model import Outcome
+from harness.report.experiments import ExperimentReport, experiments
 
 BAD = (Outcome.FAILED, Outcome.ERROR)
 
 
 @dataclass(frozen=True)
 class TestReport:
-    """One test: its pytest id, layer, the services it uses, how it ended, and why."""
+    """One test: its pytest id, layer, the services it uses, how it ended, and why. `properties` are the figures that
+    it recorded itself (`record_property`)."""
 
     id: str
     layer: str
@@ -25,6 +27,7 @@ class TestReport:
     reason: str = ""
     detail: str = ""
     at: float = 0.0
+    properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class RunReport:
     problems: tuple[str, ...] = ()
     left_behind: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
+    experiments: tuple[ExperimentReport, ...] = ()
 
     def count(self, outcome: Outcome) -> int:
         """How many tests ended so."""
@@ -95,6 +99,7 @@ def summarise(events: Iterable[Event]) -> RunReport:
     seen = list(events)
     first = next((event for event in seen if event.type == journal.RUN_STARTED), None)
     data: dict[str, Any] = dict(first.data) if first else {}
+    tests = _tests(seen)
     return RunReport(
         run=data.get("run", ""),
         seed=data.get("seed", 0),
@@ -103,11 +108,12 @@ def summarise(events: Iterable[Event]) -> RunReport:
         started=seen[0].at if seen else 0.0,
         finished=seen[-1].at if seen else 0.0,
         services=_services(seen, data.get("services", {})),
-        tests=_tests(seen),
+        tests=tests,
         layers=tuple(dict.fromkeys(event["name"] for event in seen if event.type == journal.LAYER_STARTED)),
         problems=tuple(event["detail"] for event in seen if event.type == journal.SESSION_ERROR),
         left_behind=tuple(item for event in seen if event.type == journal.LEFT_BEHIND for item in event["what"]),
         versions={"harness": data.get("version", ""), "python": data.get("python", "")},
+        experiments=experiments(seen, {test.id: test.outcome for test in tests}),
     )
 
 
@@ -150,5 +156,6 @@ def _tests(events: list[Event]) -> tuple[TestReport, ...]:
                 reason=event["reason"],
                 detail=event["detail"],
                 at=event.at,
+                properties=event.data.get("properties", {}),
             )
     return tuple(found.values())

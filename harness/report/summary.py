@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.model import UNPROVEN, Outcome
+from harness.report import experiments
 from harness.report.read import RunReport, ServiceReport
 from harness.report.verdict import judge
 
@@ -30,6 +31,8 @@ def as_data(report: RunReport) -> dict[str, Any]:
         "counts": {"total": len(report.tests), **{str(outcome): report.count(outcome) for outcome in Outcome}},
         "services": {service.name: _service(service, report) for service in report.services},
         "layers": {layer: _layer(report, layer) for layer in report.layers},
+        "measured": {test.id: dict(test.properties) for test in report.tests if test.properties},
+        "experiments": [experiments.as_data(one) for one in report.experiments],
         "left_behind": list(report.left_behind),
         "versions": report.versions,
     }

@@ -9,11 +9,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness.model import UNPROVEN, Outcome, RuntimeName
-from harness.report.read import BAD, RunReport, ServiceReport, TestReport
+from harness.report.read import BAD, RunReport, ServiceReport
+from harness.report.rows import COUNTED, rows
 from harness.report.verdict import judge
 
 OWN_LAYER = "services"
 """The layer in which each service is tested by itself."""
+COLOURS = {"passed": "green", "failed": "bold red", "blocked": "yellow"}
+MEASURED = {"rto_seconds": "RTO", "detection_seconds": "detection", "failover_seconds": "failover", "lost": "lost"}
+"""What is shown of an experiment, and the column's name."""
 
 
 def fidelity_line(emulated: Iterable[str], total: int, runtime: str, reason: str, unproven: Iterable[str] = ()) -> str:
@@ -42,6 +46,9 @@ def render(report: RunReport, console: Console) -> None:
     console.print(_services(report))
     for layer in dict.fromkeys(test.layer for test in report.tests):
         console.print(_layer(report, layer))
+    if report.experiments:
+        console.print(_experiments(report))
+    _print_measured(report, console)
     _print_unverified(report, console)
     console.print(_last_line(report, verdict.exit_code), soft_wrap=True)
 
@@ -49,7 +56,7 @@ def render(report: RunReport, console: Console) -> None:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
-        number = column in {"ready", "passed", "failed", "blocked", "skipped", "seconds"}
+        number = column in {"ready", "seconds", *COUNTED, *MEASURED.values()}
         table.add_column(column, justify="right" if number else "left", no_wrap=column != "reasons")
     return table
 
@@ -64,40 +71,30 @@ def _services(report: RunReport) -> Table:
 
 
 def _layer(report: RunReport, layer: str) -> Table:
-    table = _table(f"Layer: {layer}", "subject", "passed", "failed", "blocked", "skipped", "seconds", "reasons")
-    tests = [test for test in report.tests if test.layer == layer]
-    for subject in dict.fromkeys(map(_subject, tests)):
-        mine = [test for test in tests if _subject(test) == subject]
-        table.add_row(subject, *_numbers(mine), escape("; ".join(_reasons(mine))))
+    table = _table(f"Layer: {layer}", "subject", *COUNTED, "seconds", "reasons")
+    for row in rows(report, layer):
+        numbers = [f"[{COLOURS[name]}]{count}[/]" if count and name in COLOURS else str(count)
+                   for name, count in row.counts.items()]  # fmt: skip
+        table.add_row(row.subject, *numbers, f"{row.seconds:.2f}", escape("; ".join(row.reasons)))
     return table
 
 
-def _subject(test: TestReport) -> str:
-    """What a row is about: the service in its own layer, else the file."""
-    return test.id.partition("::")[0].rpartition("/")[2].removesuffix(".py").removeprefix("test_")
+def _experiments(report: RunReport) -> Table:
+    """A line each. A control ends invalid, as it must; its test says whether it did."""
+    table = _table("Experiments (seconds)", "experiment", "verdict", *MEASURED.values(), "test", "reasons")
+    for one in report.experiments:
+        colour = "green" if one.as_expected else "bold red"
+        reason = "" if one.as_expected else f"{one.ending}: {one.cause}"
+        table.add_row(one.name, str(one.verdict), *map(one.number, MEASURED),
+                      f"[{colour}]{one.outcome or 'never ended'}[/]", escape(reason))  # fmt: skip
+    return table
 
 
-def _numbers(tests: list[TestReport]) -> list[str]:
-    count = {outcome: sum(test.outcome is outcome for test in tests) for outcome in Outcome}
-    bad = sum(count[outcome] for outcome in BAD)
-    return [
-        f"[green]{count[Outcome.PASSED]}[/]" if count[Outcome.PASSED] else "0",
-        f"[bold red]{bad}[/]" if bad else "0",
-        f"[yellow]{count[Outcome.BLOCKED]}[/]" if count[Outcome.BLOCKED] else "0",
-        str(count[Outcome.SKIPPED]),
-        f"{sum(test.seconds for test in tests):.2f}",
-    ]
-
-
-def _reasons(tests: list[TestReport]) -> list[str]:
-    """Each reason once, failures before the rest, with how many tests have it."""
-    idle = [test for test in tests if test.outcome is not Outcome.PASSED]
-    idle.sort(key=lambda test: test.outcome not in BAD)
-    count: dict[str, int] = {}
-    for test in idle:
-        text = f"{test.id.rpartition('::')[2]}: {test.reason}" if test.outcome in BAD else test.reason
-        count[text] = count.get(text, 0) + 1
-    return [f"{text} ({number})" if number > 1 else text for text, number in count.items()]
+def _print_measured(report: RunReport, console: Console) -> None:
+    for test in report.tests:
+        shown = ", ".join(f"{name} {value}" for name, value in test.properties.items())
+        if shown:
+            console.print(f"Measured: {escape(test.id.rpartition('::')[2])}: {escape(shown)}", soft_wrap=True)
 
 
 def _print_unverified(report: RunReport, console: Console) -> None:

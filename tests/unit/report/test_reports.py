@@ -20,31 +20,13 @@ from harness.report import console as consoles
 from harness.report import junit, summary, terminal
 from harness.report.read import RunReport, summarise
 from harness.report.verdict import judge
-
-
-def started(*services: str) -> Event:
-    about = {
-        "run": "r1",
-        "seed": 7,
-        "runtime": "process",
-        "reason": "asked",
-        "services": {name: {} for name in services},
-    }
-    return Event(journal.RUN_STARTED, 100.0, about)
+from tests.unit.rigs.report_rig import ended, experiment, started
 
 
 def ready(name: str, source: str = "binary", version: str = "1.0", pin: str = "1.0", **more: Any) -> Event:
     fidelity = {"source": source, "version": version, "pin": pin, "emulator_unproven": more.pop("unproven", False)}
     data = {"service": name, "kind": "redis", "fidelity": fidelity, "seconds": 0.5, **more}
     return Event(journal.SERVICE_FAILED if "cause" in more else journal.SERVICE_READY, 101.0, data)
-
-
-def ended(
-    name: str, outcome: str = "passed", layer: str = "services", reason: str = "", uses: Any = ("redis",)
-) -> Event:
-    data = {"test": f"tests/{layer}/test_redis.py::{name}", "layer": layer, "uses": list(uses), "outcome": outcome,
-            "seconds": 0.25, "reason": reason, "detail": reason and f"detail of {reason}"}  # fmt: skip
-    return Event(journal.TEST_FINISHED, 102.0, data)
 
 
 def layer(name: str) -> Event:
@@ -260,3 +242,49 @@ def test_the_first_line_names_what_never_met_its_server() -> None:
     assert line == (
         "EMULATED: 2 of 6 services not verified (a, b; unproven against a real server: b); runtime process (asked)"
     )
+
+
+MEASURED = summarise(
+    [
+        started("redis"),
+        ended("test_a", layer="failover"),
+        ended("test_b", "failed", layer="failover", reason="red"),
+        ended("test_c", properties={"p50_ms": 1.5, "p99_ms": 9.0}),
+        experiment("redis-killed"),
+        experiment("no-apply-kill", verdict="invalid"),
+        experiment("redis-lost", "test_b", "invalid", cause="set-full: invalid: 3 [lost]"),
+        experiment("redis-cut-off", "test_never_ended"),
+    ]
+)
+
+
+def test_what_tests_recorded_is_in_every_report(tmp_path: Path) -> None:
+    recorded = {"tests/services/test_redis.py::test_c": {"p50_ms": 1.5, "p99_ms": 9.0}}
+    assert summary.as_data(MEASURED)["measured"] == recorded
+    assert "Measured: test_c: p50_ms 1.5, p99_ms 9.0" in render(MEASURED)
+    root = ET.parse(junit.write(MEASURED, tmp_path)).getroot()
+    case = next(case for case in root.iter("testcase") if case.get("name") == "test_c")
+    assert {one.get("name"): one.get("value") for one in case.iter("property")} == {"p50_ms": "1.5", "p99_ms": "9.0"}
+
+
+def test_the_terminal_has_a_line_per_experiment_and_its_test_says_whether_it_is_as_it_must_be() -> None:
+    lines = {line.split()[0]: line.split() for line in render(MEASURED).splitlines() if line.split()}
+    assert lines["redis-killed"] == ["redis-killed", "valid", "2.25", "0.00", "2.00", "3", "passed"]
+    assert lines["no-apply-kill"][1:] == ["invalid", "2.25", "0.00", "2.00", "3", "passed"]
+    assert " ".join(lines["redis-lost"][6:]) == "failed completed: set-full: invalid: 3 [lost]"
+    assert " ".join(lines["redis-cut-off"][6:8]) == "never ended"
+
+
+def test_the_summary_has_the_series_of_every_experiment_in_columns() -> None:
+    found = summary.as_data(MEASURED)["experiments"]
+    assert [one["name"] for one in found] == ["redis-killed", "no-apply-kill", "redis-lost", "redis-cut-off"]
+    assert found[0]["series"] == {
+        "at": [0.5, 1.0, 3.25],
+        "ok": [80.0, 0.0, 60.0],
+        "errors": [0.0, 40.0, 4.0],
+        "p95_ms": [2.0, 0.0, 9.0],
+    }
+    assert found[0]["fault_window"] == (1.0, 3.5)
+    assert found[0]["changes"][-1] == {"at": 3.1, "role": "primary", "seen_by": "s2", "before": "a", "after": "b"}
+    assert [one["outcome"] for one in found] == ["passed", "passed", "failed", None]
+    assert json.dumps(found)
