@@ -142,7 +142,8 @@ class Limits:
 @dataclass(frozen=True)
 class ContainerOptions:
     """What only a container can be given; a local process goes without. `aliases` are names beside the service's own
-    by which others of the stack reach it."""
+    by which others of the stack reach it, `address` the fixed one that the file asks for, with its network's prefix
+    (`172.28.0.10/16`)."""
 
     working_dir: str = ""
     domainname: str = ""
@@ -156,6 +157,7 @@ class ContainerOptions:
     dns_search: tuple[str, ...] = ()
     group_add: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -251,7 +253,8 @@ class State(StrEnum):
 @dataclass(frozen=True)
 class ServiceStatus:
     """What the keeper tells of one service. `cause` says why it is not ready; `ready_after` is in seconds; `can` are
-    the capabilities (of harness.ports) that its runtime has beyond those of every managed handle."""
+    the capabilities (of harness.ports) that its runtime has beyond those of every managed handle; `inside` are the
+    endpoints as the stack's own services reach them."""
 
     name: str
     kind: str | None
@@ -263,6 +266,7 @@ class ServiceStatus:
     cause: str = ""
     log: Path = Path()
     can: tuple[str, ...] = ()
+    inside: Mapping[str, Endpoint] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -251,6 +251,10 @@ class Runtime(Protocol):
         """An instance that is not launched yet, to answer at its leased addresses (by service, by port name)."""
         ...
 
+    def inside(self, service: ServicePlan, endpoints: Mapping[str, Endpoint]) -> Mapping[str, Endpoint]:
+        """A service's leased endpoints as the stack's own services reach them: what a cluster's members announce."""
+        ...
+
     def close(self) -> list[str]:
         """Remove everything. Returns what could not be removed, empty when all is gone."""
         ...

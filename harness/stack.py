@@ -41,6 +41,7 @@ class Service:
     fidelity: Fidelity
     log: Path
     credentials: Mapping[str, Secret] = field(default_factory=dict)
+    inside: Mapping[str, Endpoint] = field(default_factory=dict)
     state: State = State.PENDING
     ready_after: float = 0.0
     cause: str = ""
@@ -76,6 +77,7 @@ class Service:
             self.ready_after,
             self.cause,
             self.log,
+            inside=dict(self.inside),
         )
 
     @property
@@ -227,7 +229,8 @@ class Stack:
         public = {port.name for port in kind_named(plan.kind).ports} if plan.kind else set(self.addresses[name])
         endpoints = {port: endpoint for port, endpoint in self.addresses[name].items() if port in public}
         credentials = kind_named(plan.kind).credentials(plan) if plan.kind else {}
-        service = Service(plan, instance, endpoints, self.plan.fidelity[name], log, credentials, State.STARTING)
+        inside = self.runtime.inside(plan, endpoints)
+        service = Service(plan, instance, endpoints, self.plan.fidelity[name], log, credentials, inside, State.STARTING)
         self.services[name] = service
         return service
 

@@ -25,7 +25,7 @@ WITHOUT_EFFECT = {
     "labels": "the harness's own labels are what its clean-up needs",
     "logging": "logs go to the run's report",
     "expose": "every port is reachable on the stack's network",
-    "networks": "one network per stack, on a subnet of its own; aliases are kept, fixed addresses are not",
+    "networks": "one network per stack; aliases are kept, and fixed addresses where the file declares their subnet",
     "platform": "the engine's own",
     "pull_policy": "the harness's own setting",
     "build": "images are built beforehand",

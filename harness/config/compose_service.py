@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ class ServiceReader:
             ),
             stop_grace=parsed.stop_grace_period,
             hostname=parsed.hostname,
-            options=_options(parsed, entry),
+            options=replace(_options(parsed, entry), address=self.address(name, entry)),
             origin=self.where(name),
         )
 
@@ -166,6 +166,13 @@ class ServiceReader:
                 raise self.fail(name, ("env_file",), f"{file}: no such file")
             return {}
         return env_file.read(file, self.variables)
+
+    def address(self, name: str, entry: dict[str, Any]) -> str:
+        """The fixed address that the entry asks for, with its network's prefix."""
+        try:
+            return values.fixed_address(entry.get("networks"), self.data.get("networks"))
+        except (ValueError, AttributeError) as error:
+            raise self.fail(name, ("networks",), f"ipv4_address: {error}") from error
 
     def ports(self, name: str, parsed: schema.Service) -> tuple[Port, ...]:
         """Every port once. One that is published for both protocols counts as `udp`, which has a TCP side too."""

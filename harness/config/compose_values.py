@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 _UNITS = {"": 1, "b": 1, "k": 1024, "kb": 1024, "m": 1024**2, "mb": 1024**2, "g": 1024**3, "gb": 1024**3}
@@ -143,6 +144,28 @@ def network_aliases(value: Any) -> tuple[str, ...]:
         return ()
     entries = [entry for entry in value.values() if isinstance(entry, dict)]
     return tuple(str(alias) for entry in entries for alias in entry.get("aliases") or ())
+
+
+def fixed_address(value: Any, declared: Any) -> str:
+    """The `ipv4_address` under a service's `networks`, with the prefix of the subnet that the top level declares for
+    that network; empty without one. Raises ValueError for an address that does not lie in it."""
+    for network, entry in value.items() if isinstance(value, dict) else ():
+        address = entry.get("ipv4_address") if isinstance(entry, dict) else None
+        subnets = _subnets((declared or {}).get(network)) if address else []
+        if subnets:
+            fixed = IPv4Address(address)
+            found = next((subnet for subnet in subnets if fixed in subnet), None)
+            if found is None:
+                raise ValueError(f"{address} does not lie in {' or '.join(map(str, subnets))}")
+            return f"{fixed}/{found.prefixlen}"
+    return ""
+
+
+def _subnets(network: Any) -> list[IPv4Network]:
+    """The subnets that a top-level network declares under `ipam`, IPv4 only."""
+    configs = ((network or {}).get("ipam") or {}).get("config") or []
+    texts = [str(config.get("subnet") or "") for config in configs]
+    return [IPv4Network(text) for text in texts if text and ":" not in text]
 
 
 def health_test(value: Any) -> tuple[str, ...]:

@@ -173,6 +173,10 @@ class RemoteHandle:
         """One address; the first when no name is given. Raises UsageError for an unknown name."""
         return pick_endpoint(self.name, self.endpoints, name)
 
+    def inside(self, name: str = "") -> Endpoint:
+        """The same address as the stack's own services know it: what a cluster's members announce to clients."""
+        return pick_endpoint(self.name, self._status.inside, name)
+
     def kill(self) -> None:
         """SIGKILL."""
         self._operate("kill")

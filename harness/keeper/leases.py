@@ -25,14 +25,14 @@ class Leases:
 
     held: list[socket.socket] = field(default_factory=list)
 
-    def lease(self, port: Port) -> Endpoint:
-        """A fresh address for a port. Raises PortError when the machine has none left."""
+    def lease(self, port: Port, host: str = HOST) -> Endpoint:
+        """A fresh address for a port; `host` may be another address of this machine. Raises PortError."""
         for _ in range(TRIES):
-            sock = _bound()
+            sock = _bound(host)
             number = sock.getsockname()[1]
             if port.scheme != "udp" or _udp_is_free(number):
                 self.held.append(sock)
-                return Endpoint(port.name, HOST, number, port.scheme)
+                return Endpoint(port.name, host, number, port.scheme)
             sock.close()
         raise PortError(f"no port free for both TCP and UDP after {TRIES} tries", "see what listens with `ss -lnu`")
 
@@ -46,15 +46,15 @@ class Leases:
             self.held.pop().close()
 
 
-def _bound() -> socket.socket:
+def _bound(host: str) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        sock.bind((HOST, 0))
+        sock.bind((host, 0))
     except OSError as error:
         sock.close()
         reason = "no free port" if error.errno == errno.EADDRINUSE else str(error.strerror)
-        raise PortError(f"{HOST}: {reason}", "see net.ipv4.ip_local_port_range and `ss -tan`") from error
+        raise PortError(f"{host}: {reason}", "see net.ipv4.ip_local_port_range and `ss -tan`") from error
     return sock
 
 

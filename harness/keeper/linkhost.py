@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.errors import KeeperError, UsageError
-from harness.keeper.leases import Leases
+from harness.keeper.leases import HOST, Leases
 from harness.links import Links, Proxy, Toxic
 from harness.model import Endpoint, LinkPlan, Port, ServicePlan, StackPlan
 from harness.ports import Instance, Runtime
@@ -30,13 +30,14 @@ class LinkHost:
         self.planned: dict[str, LinkPlan] = {}
         self.endpoints: dict[str, Endpoint] = {}
 
-    def open(self, link: LinkPlan, addresses: Addresses) -> Endpoint:
-        """Put a link in front of its target, on a leased address of its own. Nothing to do when it is there already."""
+    def open(self, link: LinkPlan, addresses: Addresses, host: str = HOST) -> Endpoint:
+        """Put a link in front of its target, on a leased address of its own at `host`. Nothing to do when it is there
+        already."""
         with self._lock:
             if link.name in self.endpoints:
                 return self.endpoints[link.name]
             target = _target(link, addresses)
-            leased = self._leases.lease_all([_port(target)])[target.name]
+            leased = self._leases.lease(_port(target), host)
             self._client().create(link.name, leased.address, target.address)
             self.planned[link.name], self.endpoints[link.name] = link, leased
             return leased
@@ -97,7 +98,8 @@ class LinkHost:
         async def serve() -> None:
             stop = asyncio.Event()
             self._stop = (asyncio.get_running_loop(), stop)
-            server = ProxyServer("127.0.0.1", 0, seed=self._seed)
+            # Its API is on loopback; links between containers listen on this machine's address in their network.
+            server = ProxyServer(HOST, 0, seed=self._seed, allow_remote=True)
             try:
                 ready.append(await server.start())
                 up.set()
@@ -110,10 +112,10 @@ class LinkHost:
 
 
 class LinkedRuntime:
-    """A runtime whose services are told the addresses of links."""
+    """A runtime whose services are told the addresses of links. A link between services listens where they reach it."""
 
-    def __init__(self, runtime: Runtime, links: LinkHost) -> None:
-        self._runtime, self._links = runtime, links
+    def __init__(self, runtime: Runtime, links: LinkHost, addresses: Addresses) -> None:
+        self._runtime, self._links, self._addresses = runtime, links, addresses
 
     @property
     def callback_host(self) -> str:
@@ -121,12 +123,18 @@ class LinkedRuntime:
         return self._runtime.callback_host
 
     def prepare(self, plan: StackPlan) -> None:
-        """The runtime's own."""
+        """The runtime's own, then the links: only now is there an address that services can call back."""
         self._runtime.prepare(plan)
+        for link in plan.links:
+            self._links.open(link, self._addresses, self.callback_host if link.sources else HOST)
 
     def create(self, service: ServicePlan, addresses: Addresses, log: Any) -> Instance:
         """The runtime's own, with the addresses as this service is to see them."""
         return self._runtime.create(service, self._links.seen_by(service.name, addresses), log)
+
+    def inside(self, service: ServicePlan, endpoints: Mapping[str, Endpoint]) -> Mapping[str, Endpoint]:
+        """The runtime's own."""
+        return self._runtime.inside(service, endpoints)
 
     def close(self) -> list[str]:
         """The runtime's own."""

@@ -62,9 +62,8 @@ class OwnedStack:
         self._journal = Journal(report / FILE_NAME)
         self._journal.write(RUN_STARTED, **request["about"])
         runtime = make_runtime(plan.runtime, self._run_dir.path, self._spawn)
-        for link in plan.links:
-            self._links.open(link, addresses)
-        self._stack = Stack(plan, LinkedRuntime(runtime, self._links), addresses, report / "logs")
+        linked = LinkedRuntime(runtime, self._links, addresses)
+        self._stack = Stack(plan, linked, addresses, report / "logs")
         self._stack.start(lambda status: self._progress(status, tell))
 
     def _progress(self, status: ServiceStatus, tell: Tell) -> None:

@@ -80,6 +80,9 @@ class Kind(ABC):
     process_ports: ClassVar[tuple[Port, ...]] = ()
     """Ports that a local process opens beside those that are published by a container."""
     facts: ClassVar[ImageFacts]
+    members_by_address: ClassVar[bool] = False
+    """Whether the members of a cluster are to know each other by address: a container's name is gone while it is
+    stopped, and its address is not."""
     secret_variables: ClassVar[tuple[str, ...]] = ()
     """Variables of the compose file that get a random value per run, when the user has not set them."""
     options: ClassVar[tuple[str, ...]] = ()
@@ -136,6 +139,12 @@ class Kind(ABC):
 
         Raises PlanError for a `command` that it cannot carry over; nothing is silently dropped.
         """
+
+    def announcing(self, service: ServicePlan, address: str) -> tuple[str, ...]:
+        """Arguments that make a container tell the other members of its cluster this address of its own, which they do
+        not see when it comes to them through a link. Empty for a kind that tells it anyway."""
+        del service, address
+        return ()
 
     def credentials(self, service: ServicePlan) -> dict[str, Secret]:
         """What a client needs to log in, read from the service's environment. Empty when it needs nothing."""

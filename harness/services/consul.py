@@ -30,6 +30,7 @@ class Consul(Kind):
     images: ClassVar[tuple[str, ...]] = ("hashicorp/consul", "consul")
     programs: ClassVar[tuple[str, ...]] = ("consul",)
     ports: ClassVar[tuple[Port, ...]] = (Port("http", 8500, "http"), Port("dns", 8600, "udp"))
+    members_by_address: ClassVar[bool] = True
     process_ports: ClassVar[tuple[Port, ...]] = (Port("server", 8300), Port("serf_lan", 8301))
     version_arguments: ClassVar[tuple[str, ...]] = ("version",)
     facts: ClassVar[ImageFacts] = ImageFacts(

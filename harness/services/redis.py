@@ -47,6 +47,7 @@ class Redis(Kind):
     images: ClassVar[tuple[str, ...]] = ("redis", "valkey/valkey")
     programs: ClassVar[tuple[str, ...]] = ("redis-server", "valkey-server")
     ports: ClassVar[tuple[Port, ...]] = (Port("redis", 6379, "redis"),)
+    members_by_address: ClassVar[bool] = True
     secret_variables: ClassVar[tuple[str, ...]] = ("REDIS_PASSWORD",)
     emulator_libraries: ClassVar[tuple[str, ...]] = ("fakeredis",)
     facts: ClassVar[ImageFacts] = ImageFacts(
@@ -97,6 +98,12 @@ class Redis(Kind):
                 "no",
             )
         )
+
+    def announcing(self, service: ServicePlan, address: str) -> tuple[str, ...]:
+        """A replica's address, which its primary hands on to Sentinels. Source: redis.conf, `replica-announce-ip`."""
+        program, *rest = service.command or ("",)
+        a_server = Path(program).name in self.programs and "--sentinel" not in rest
+        return ("--replica-announce-ip", address) if a_server else ()
 
     def credentials(self, service: ServicePlan) -> dict[str, Secret]:
         """`REDISCLI_AUTH`, which redis-cli and so the health check read too."""

@@ -1,26 +1,21 @@
-"""One service as a container: what is asked of the engine, and what can be done to it afterwards."""
+"""One service as a container: how it is doing, and what can be done to it."""
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from docker.errors import DockerException, ImageNotFound, NotFound
-from docker.types import EndpointConfig, Healthcheck, Mount, Ulimit
 from requests import RequestException
-from testcontainers.core.container import DockerContainer
 
 from harness.errors import PortError, ServiceError
-from harness.model import ContainerOptions, Endpoint, Health, ServicePlan
+from harness.model import ServicePlan
 from harness.runtimes.docker.engine import reason
 from harness.runtimes.docker.images import name_on_engine
 from harness.runtimes.docker.logs import LogPump
-
-NANO = 1_000_000_000
+from harness.runtimes.docker.request import Request
 
 
 class ContainerInstance:
@@ -30,7 +25,6 @@ class ContainerInstance:
         self.service, self._request = service, request
         self._container: Any = None
         self.client: Any = None
-        self._address = ""
         self._pump = LogPump(log)
         self._lock = threading.RLock()
 
@@ -130,7 +124,6 @@ class ContainerInstance:
         """Take it off the stack's network: nobody reaches it, it reaches nobody."""
         with self._lock:
             if self._on_network():
-                self._address = self._joined().get("IPAddress") or self._address
                 self._tell("disconnect", lambda: self._net().disconnect(self._container))
 
     def rejoin(self) -> None:
@@ -138,20 +131,20 @@ class ContainerInstance:
         with self._lock:
             if not self._state() or self._on_network():
                 return
-            aliases = self._request.endpoint.get("Aliases")
+            joins, aliases = self._request.joins, self._request.endpoint.get("Aliases")
             self._tell(
                 "reconnect",
-                lambda: self._net().connect(self._container, aliases=aliases, ipv4_address=self._address or None),
+                lambda: self._net().connect(self._container, aliases=aliases, ipv4_address=joins.address),
             )
 
     def _on_network(self) -> bool:
         return bool(self._state()) and self._joined() is not None
 
     def _joined(self) -> Any:
-        return self._container.attrs["NetworkSettings"]["Networks"].get(self._request.network)
+        return self._container.attrs["NetworkSettings"]["Networks"].get(self._request.joins.network)
 
     def _net(self) -> Any:
-        return self.client.networks.get(self._request.network)
+        return self.client.networks.get(self._request.joins.network)
 
     def _tell(self, verb: str, call: Any) -> None:
         if self._container is None:
@@ -175,105 +168,6 @@ class ContainerInstance:
     def _end_client(self) -> None:
         if self.client is not None:
             self.client.close()
-
-
-@dataclass(frozen=True)
-class Request:
-    """What Testcontainers is asked for; `more` are keyword arguments of docker's client, one create request."""
-
-    ports: Mapping[str, tuple[str, int]]
-    tmpfs: Mapping[str, str]
-    network: str
-    endpoint: Mapping[str, Any]
-    more: Mapping[str, Any]
-
-    def container(self, service: ServicePlan) -> DockerContainer:
-        """A Testcontainers container, not created yet."""
-        made = DockerContainer(service.image, env=dict(service.environment)).with_kwargs(**self.more)
-        if service.command:
-            made.with_command(list(service.command))
-        # Typed for a number, handed on to docker's client, which takes an address to publish on as well.
-        cast("dict[str, Any]", made.ports).update(self.ports)
-        made.tmpfs.update(self.tmpfs)
-        return made
-
-
-def request_for(
-    service: ServicePlan,
-    endpoints: Mapping[str, Endpoint],
-    numbers: Mapping[str, int],
-    mounts: list[Mount],
-    network: str,
-    labels: Mapping[str, str],
-) -> Request:
-    """Ports on 127.0.0.1 only, no new privileges, the limits of the compose file, our labels in the create request.
-
-    `numbers` gives each port's number inside the container by name.
-    """
-    limits = service.limits
-    endpoint = EndpointConfig("1.41", aliases=list(dict.fromkeys([service.name, *service.options.aliases])))
-    more: dict[str, Any] = {
-        "hostname": service.hostname or service.name,
-        "labels": dict(labels),
-        "mounts": mounts,
-        "security_opt": list(dict.fromkeys([*service.security_opt, "no-new-privileges:true"])),
-        "cap_add": list(service.cap_add) or None,
-        "cap_drop": list(service.cap_drop) or None,
-        "read_only": service.read_only,
-        "user": service.user or None,
-        "entrypoint": list(service.entrypoint) or None,
-        "mem_limit": limits.memory or None,
-        "nano_cpus": int(limits.cpus * NANO) or None,
-        "pids_limit": limits.pids or None,
-        "healthcheck": _healthcheck(service.health),
-        "network": network,
-        "networking_config": {network: endpoint},
-        **_optional(service.options),
-    }
-    tmpfs = {mount.target: mount.source for mount in service.mounts if mount.kind == "tmpfs"}
-    kept = {key: value for key, value in more.items() if value is not None}
-    return Request(_published(endpoints, numbers), tmpfs, network, endpoint, kept)
-
-
-def _optional(options: ContainerOptions) -> dict[str, Any]:
-    """Keyword arguments of docker's client; None for what the compose file does not say."""
-    return {
-        "working_dir": options.working_dir or None,
-        "domainname": options.domainname or None,
-        "init": options.init or None,
-        "shm_size": options.shm_size or None,
-        "stop_signal": options.stop_signal or None,
-        "sysctls": dict(options.sysctls) or None,
-        "extra_hosts": dict(options.extra_hosts) or None,
-        "ulimits": [Ulimit(name=name, soft=soft, hard=hard) for name, (soft, hard) in options.ulimits.items()] or None,
-        "dns": list(options.dns) or None,
-        "dns_search": list(options.dns_search) or None,
-        "group_add": list(options.group_add) or None,
-    }
-
-
-def _published(endpoints: Mapping[str, Endpoint], numbers: Mapping[str, int]) -> dict[str, tuple[str, int]]:
-    ports: dict[str, tuple[str, int]] = {}
-    for name, endpoint in endpoints.items():
-        if name in numbers:
-            ports[f"{numbers[name]}/tcp"] = (endpoint.host, endpoint.port)
-            if endpoint.scheme == "udp":
-                ports[f"{numbers[name]}/udp"] = (endpoint.host, endpoint.port)
-    return ports
-
-
-def _healthcheck(health: Health | None) -> Any:
-    if health is None:
-        return None
-    if not health.test:
-        return Healthcheck(test=["NONE"])
-    return Healthcheck(
-        test=list(health.test),
-        interval=int(health.interval * NANO),
-        timeout=int(health.timeout * NANO),
-        retries=health.retries,
-        start_period=int(health.start_period * NANO),
-    )
 
 
 def explain(service: ServicePlan, error: Exception) -> ServiceError | PortError:

@@ -19,26 +19,33 @@ POOLS = tuple(ipaddress.IPv4Network(text) for text in ("10.192.0.0/10", "172.16.
 of 10.0.0.0/8 has the others."""
 
 
-def create(client: Any, name: str, labels: dict[str, str]) -> Any:
-    """A labelled bridge network. Raises RuntimeUnavailable when no subnet is free."""
+def create(client: Any, name: str, labels: dict[str, str], wanted: ipaddress.IPv4Network | None = None) -> Any:
+    """A labelled bridge network, on the `wanted` subnet when the compose file asks for one, else on a free one.
+
+    Raises RuntimeUnavailable when no subnet is free, or the wanted one is not.
+    """
     taken = [*_engine_subnets(client), *host_routes(Path("/proc/net/route"))]
     last = ""
-    for _ in range(TRIES):
-        subnet = draw_subnet(taken, random.Random())
+    for _ in range(1 if wanted else TRIES):
+        subnet = wanted or draw_subnet(taken, random.Random())
         try:
-            return client.networks.create(
-                name,
-                driver="bridge",
-                ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=str(subnet), gateway=str(subnet[1]))]),
-                labels=labels,
-                check_duplicate=True,
-            )
+            return _make(client, name, labels, subnet)
         except APIError as error:
             last = str(error.explanation)
             if "overlap" not in last.lower():
                 break
             taken.append(subnet)
-    raise RuntimeUnavailable(f"no network for the stack: {last}", "see `docker network ls` and `ip route`")
+    asked = f" on {wanted}, where the compose file fixes addresses" if wanted else ""
+    raise RuntimeUnavailable(f"no network for the stack{asked}: {last}", "see `docker network ls` and `ip route`")
+
+
+def _make(client: Any, name: str, labels: dict[str, str], subnet: ipaddress.IPv4Network) -> Any:
+    """The engine itself hands out the upper half, to whoever is connected by hand; the lower is for fixed addresses."""
+    _, upper = subnet.subnets()
+    pool = IPAMPool(subnet=str(subnet), iprange=str(upper), gateway=str(subnet[1]))
+    return client.networks.create(
+        name, driver="bridge", ipam=IPAMConfig(pool_configs=[pool]), labels=labels, check_duplicate=True
+    )
 
 
 def draw_subnet(
@@ -57,10 +64,11 @@ def draw_subnet(
     raise RuntimeUnavailable("every private /24 is taken", "remove networks that are not needed")
 
 
-def gateway(network: Any) -> str:
-    """The host's address in the network: what containers call back."""
+def gateway(network: Any) -> ipaddress.IPv4Interface:
+    """The host's address in the network, what containers call back, with the network's prefix."""
     network.reload()
-    return str(network.attrs["IPAM"]["Config"][0]["Gateway"])
+    config = network.attrs["IPAM"]["Config"][0]
+    return ipaddress.IPv4Interface(f"{config['Gateway']}/{config['Subnet'].partition('/')[2]}")
 
 
 def _engine_subnets(client: Any) -> list[ipaddress.IPv4Network]:

@@ -297,6 +297,42 @@ def test_links_are_needs_and_names(tmp_path: Path) -> None:
         read(tmp_path, "services: {a: {image: x, links: [gone]}}")
 
 
+@pytest.mark.parametrize(
+    ("networks", "declared", "address"),
+    [
+        ("{back: {ipv4_address: 10.8.0.10}}", "{back: {ipam: {config: [{subnet: 10.8.0.0/16}]}}}", "10.8.0.10/16"),
+        ("{front: , back: {ipv4_address: 10.1.0.4}}", "{front: , back: {ipam: {config: [{subnet: 'fd00::/64'}, "
+         "{subnet: 10.1.0.0/24}]}}}", "10.1.0.4/24"),
+        ("{back: {ipv4_address: 172.28.0.10}}", "{back: {external: true}}", ""),
+        ("{back: {aliases: [b]}}", "{back: {ipam: {config: [{subnet: 172.28.0.0/16}]}}}", ""),
+        ("[back]", "{back: }", ""),
+    ],
+)  # fmt: skip
+def test_a_fixed_address_is_kept_where_the_file_declares_its_subnet(
+    tmp_path: Path, networks: str, declared: str, address: str
+) -> None:
+    text = f"{{services: {{a: {{image: x, networks: {networks}}}}}, networks: {declared}}}"
+    assert read(tmp_path, text).services["a"].options.address == address
+
+
+@pytest.mark.parametrize(
+    ("address", "subnet", "words"),
+    [
+        ("10.2.0.4", "10.1.0.0/24", "ipv4_address: 10.2.0.4 does not lie in 10.1.0.0/24"),
+        ("tomorrow", "10.1.0.0/24", "ipv4_address: Expected 4 octets in 'tomorrow'"),
+        ("10.1.0.4", "10.1.0.0/99", "'99' is not a valid netmask"),
+        ("10.1.0.4", "[7]", "ipv4_address: "),
+    ],
+)
+def test_a_fixed_address_that_cannot_be_is_told_with_its_place(
+    tmp_path: Path, address: str, subnet: str, words: str
+) -> None:
+    text = f"services: {{a: {{image: x, networks: {{n: {{ipv4_address: {address}}}}}}}}}\n"
+    text += f"networks: {{n: {{ipam: {{config: [{{subnet: {subnet}}}]}}}}}}"
+    with pytest.raises(ComposeError, match=rf":1: service a: networks: .*{words}"):
+        read(tmp_path, text)
+
+
 def test_what_others_wait_for_the_end_of_is_of_no_kind(tmp_path: Path) -> None:
     found = read(
         tmp_path,

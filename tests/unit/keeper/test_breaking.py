@@ -143,6 +143,23 @@ def test_a_planned_link_is_there_before_the_services_and_only_its_sources_are_to
     assert runtime.seen["a"]["a"]["tcp"].port == stack["a"].endpoint().port
 
 
+def test_a_link_between_services_listens_where_they_can_call_back_and_one_of_clients_on_loopback(
+    keeper: Keeper, runtime: FakeRuntime
+) -> None:
+    runtime.callback_host = "127.0.0.2"
+    plan = replace(PLAN, links=(*PLAN.links, LinkPlan("client", "a")))
+    links = keeper.client().start(plan, **keeper.request).links
+    assert {name: link.endpoint.host for name, link in links.items()} == {"edge": "127.0.0.2", "client": "127.0.0.1"}
+    assert runtime.seen["b"]["a"]["tcp"] == links["edge"].endpoint
+
+
+def test_a_handle_tells_how_the_stacks_own_services_reach_it(keeper: Keeper) -> None:
+    handle = up(keeper)["a"]
+    assert handle.inside() == handle.inside("tcp") == replace(handle.endpoint(), host="a")
+    with pytest.raises(UsageError, match="no endpoint 'http'"):
+        handle.inside("http")
+
+
 def test_a_link_opened_later_is_the_same_one_when_opened_again(keeper: Keeper) -> None:
     links = up(keeper).links
     first = links.open("chaos-b", "b")

@@ -37,6 +37,13 @@ def answers(endpoint: Endpoint) -> bool:
         return False
 
 
+def test_an_address_can_be_on_another_of_this_machines_addresses(held: Leases) -> None:
+    assert held.lease(Port("tcp", 1), "127.0.0.2").host == "127.0.0.2"
+    with pytest.raises(PortError, match=r"192\.0\.2\.1: Cannot assign requested address"):
+        held.lease(Port("tcp", 1), "192.0.2.1")
+    held.release()
+
+
 def test_an_address_survives_kill_and_restart(held: Leases) -> None:
     endpoint = held.lease(Port("http", 80, "http"))
     assert (endpoint.name, endpoint.host, endpoint.scheme) == ("http", "127.0.0.1", "http")

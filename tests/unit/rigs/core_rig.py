@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +169,10 @@ class FakeRuntime:
         if service.name in self.create_error:
             raise self.create_error[service.name]
         return self.prepared.get(service.name) or self.instance(service.name)
+
+    def inside(self, service: ServicePlan, endpoints: Mapping[str, Endpoint]) -> Mapping[str, Endpoint]:
+        """As in a network of its own, where everybody is reached under his name."""
+        return {name: replace(endpoint, host=service.name) for name, endpoint in endpoints.items()}
 
     def close(self) -> list[str]:
         self.events.append("close")

@@ -152,7 +152,9 @@ class _Containers:
         name = asked.get("hostname", image)
         made = self._engine.container(name, asked["labels"])
         made.asked = {"image": image, **asked}
-        made.networks = {asked["network"]: {"IPAddress": "10.0.0.2"}} if "network" in asked else {}
+        if "network" in asked:
+            endpoint = asked["networking_config"][asked["network"]]
+            made.networks = {asked["network"]: {"IPAddress": endpoint["IPAMConfig"]["IPv4Address"]}}
         return made
 
     def list(self, **how: Any) -> list[FakeContainer]:

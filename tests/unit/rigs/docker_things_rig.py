@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -84,6 +86,7 @@ class FakeContainer:
     networks: dict[str, dict[str, str]] = field(default_factory=dict)
     lines: list[bytes] = field(default_factory=list)
     stream: FakeStream | None = None
+    files: dict[str, tuple[bytes, int]] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -105,6 +108,15 @@ class FakeContainer:
     def start(self) -> None:
         self.engine.called("containers.start", self.name)
         self.state = {"Status": "running", "Running": True, "StartedAt": STARTED_AT}
+
+    def put_archive(self, path: str, data: bytes) -> bool:
+        self.engine.called("containers.put_archive", self.name, path=path)
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            for member in archive:
+                content = archive.extractfile(member)
+                assert content is not None
+                self.files[f"{path}{member.name}".replace("//", "/")] = (content.read(), member.mode)
+        return True
 
     def end(self, **state: Any) -> None:
         """It ends by itself."""

@@ -9,7 +9,7 @@ import pytest
 
 from harness.model import ContainerOptions
 from harness.runtimes.docker import engine
-from harness.runtimes.docker.container import Request, request_for
+from harness.runtimes.docker.request import Joins, Request, request_for
 from tests.unit.rigs.core_rig import service
 
 EVERY = ContainerOptions(
@@ -29,7 +29,7 @@ EVERY = ContainerOptions(
 
 
 def asked(options: ContainerOptions) -> Request:
-    return request_for(replace(service("a"), options=options), {}, {}, [], "net", {})
+    return request_for(replace(service("a"), options=options), {}, {}, [], Joins("net", "10.0.0.3"), {}, {})
 
 
 def test_options_reach_the_create_request() -> None:
@@ -50,6 +50,7 @@ def test_options_reach_the_create_request() -> None:
     }
     assert expected.items() <= made.more.items()
     assert made.endpoint["Aliases"] == ["a", "store"]
+    assert made.endpoint["IPAMConfig"] == {"IPv4Address": "10.0.0.3"}
 
 
 def test_what_the_file_does_not_say_is_left_to_the_image() -> None:

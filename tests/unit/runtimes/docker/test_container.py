@@ -15,7 +15,8 @@ from requests import ReadTimeout
 from harness.errors import HarnessError, PortError, ServiceError
 from harness.model import Endpoint, Limits, ServicePlan
 from harness.ports import COMPLETED
-from harness.runtimes.docker.container import ContainerInstance, Request, request_for
+from harness.runtimes.docker.container import ContainerInstance
+from harness.runtimes.docker.request import Joins, Request, request_for
 from tests.unit.rigs.core_rig import eventually, service
 from tests.unit.rigs.docker_rig import DIGEST, FakeContainer, FakeEngine, refusal
 
@@ -26,10 +27,12 @@ ENDPOINTS = {
     "server": Endpoint("server", "127.0.0.1", 20003),
 }
 PLAN = service("consul")
+JOINS = Joins("ih-r1", "10.9.0.2")
+FILES = {"/consul/config/a.json": "{}"}
 
 
 def asked(plan: ServicePlan) -> Request:
-    return request_for(plan, ENDPOINTS, NUMBERS, [], "ih-r1", {"dev.infra-harness.run": "r1"})
+    return request_for(plan, ENDPOINTS, NUMBERS, [], JOINS, {"dev.infra-harness.run": "r1"}, FILES)
 
 
 @pytest.fixture
@@ -260,6 +263,18 @@ def test_what_the_engine_refuses_is_told_with_the_verb(engine: FakeEngine, runni
         running.pause()
 
 
+def test_inline_configs_are_copied_before_the_first_start_and_only_then(
+    engine: FakeEngine, made: ContainerInstance
+) -> None:
+    for _ in range(2):
+        made.launch()
+        made.kill()
+    assert only(engine).files == {"/consul/config/a.json": (b"{}", 0o444)}
+    verbs = [verb for verb, _, _ in engine.calls]
+    assert verbs.count("containers.put_archive") == 1
+    assert verbs.index("containers.create") < verbs.index("containers.put_archive") < verbs.index("containers.start")
+
+
 def test_isolated_it_is_off_the_network_and_back_under_its_names(
     engine: FakeEngine, running: ContainerInstance
 ) -> None:
@@ -272,4 +287,4 @@ def test_isolated_it_is_off_the_network_and_back_under_its_names(
         running.rejoin()
     joined = [how for verb, _, how in engine.calls if verb == "networks.connect"]
     assert [how["aliases"] for how in joined] == [["consul"]]
-    assert only(engine).networks["ih-r1"] == before
+    assert only(engine).networks["ih-r1"] == before == {"IPAddress": "10.9.0.2"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from ipaddress import IPv4Network
+from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 
 import pytest
@@ -55,10 +55,11 @@ def test_the_last_free_one_is_found_and_none_is_told() -> None:
 def test_a_network_is_a_labelled_bridge_with_a_gateway(engine: FakeEngine) -> None:
     made = create(engine.client(), "ih-r1", {"a": "b"})
     subnet = IPv4Network(made.attrs["IPAM"]["Config"][0]["Subnet"])
-    assert gateway(made) == str(subnet[1])
+    assert gateway(made) == IPv4Interface(f"{subnet[1]}/24")
     assert made.labels == {"a": "b"}
     _, _, asked = next(call for call in engine.calls if call[0] == "networks.create")
     assert asked["driver"] == "bridge"
+    assert made.attrs["IPAM"]["Config"][0]["IPRange"] == str(list(subnet.subnets())[1]), "the rest is for fixed ones"
 
 
 def test_networks_of_the_engine_are_taken(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,6 +91,16 @@ def test_overlaps_without_end_and_any_other_refusal_are_told(engine: FakeEngine)
     engine.refuse("networks.create", refusal(500, "plugin is away"))
     with pytest.raises(RuntimeUnavailable, match="no network for the stack: plugin is away"):
         create(engine.client(), "ih-r1", {})
+
+
+def test_a_subnet_that_the_compose_file_asks_for_is_taken_or_told(engine: FakeEngine) -> None:
+    wanted = IPv4Network("172.28.0.0/16")
+    made = create(engine.client(), "ih-r1", {}, wanted)
+    assert made.attrs["IPAM"]["Config"][0]["Subnet"] == "172.28.0.0/16"
+    engine.refuse("networks.create", refusal(403, OVERLAP))
+    with pytest.raises(RuntimeUnavailable, match=r"on 172\.28\.0\.0/16, where the compose file fixes addresses: Pool"):
+        create(engine.client(), "ih-r2", {}, wanted)
+    assert engine.asked("networks.create") == ["ih-r1", "ih-r2"]
 
 
 def test_routes_of_the_host_are_read_without_the_default_one(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.model import Health, Limits, Mount, ServicePlan
-from harness.runtimes.docker.container import ContainerInstance, Request, request_for
+from harness.runtimes.docker.container import ContainerInstance
+from harness.runtimes.docker.request import Joins, Request, request_for
 from tests.unit.rigs.core_rig import service
 from tests.unit.rigs.docker_rig import FakeEngine
 
@@ -14,7 +15,7 @@ PLAN = service("consul")
 
 
 def asked(plan: ServicePlan) -> Request:
-    return request_for(plan, {}, {}, [], "ih-r1", {"dev.infra-harness.run": "r1"})
+    return request_for(plan, {}, {}, [], Joins("ih-r1", "10.0.0.2"), {"dev.infra-harness.run": "r1"}, {})
 
 
 def test_the_compose_files_words_reach_the_engine(engine: FakeEngine, tmp_path: Path) -> None:

@@ -11,14 +11,14 @@ from docker.errors import DockerException
 from requests import ReadTimeout
 
 from harness.errors import PlanError, RuntimeUnavailable
-from harness.model import Endpoint, Mount, RuntimeName
+from harness.model import ContainerOptions, Endpoint, Mount, RuntimeName
 from harness.runtimes import make_runtime
 from harness.runtimes.docker.labels import RUN, SERVICE
 from harness.runtimes.docker.runtime import DockerRuntime
 from tests.unit.rigs.core_rig import plan_of, service
 from tests.unit.rigs.docker_rig import FakeEngine, no_sleep, owner, refusal
 
-PLAN = plan_of(service("app"))
+PLAN = plan_of(service("app"), service("redis", kind="redis"))
 ADDRESSES = {"app": {"main": Endpoint("main", "127.0.0.1", 20001)},
              "redis": {"redis": Endpoint("redis", "127.0.0.1", 20002, "redis")}}  # fmt: skip
 
@@ -62,24 +62,54 @@ def test_volumes_binds_and_inline_configs_are_mounted(engine: FakeEngine, runtim
         Mount("volume", "/data", "store"),
         Mount("bind", "/etc/a", "/srv/a", read_only=True),
         Mount("content", "/etc/app/conf.json", "{}"),
-        Mount("tmpfs", "/tmp"),
+        Mount("content", "/run/secrets/key", "k"),
+        Mount("tmpfs", "/run"),
     )
     runtime.create(replace(service("app"), mounts=mounts), ADDRESSES, runtime.directory / "log").launch()
     asked = {mount["Target"]: mount for mount in engine.containers[0].asked["mounts"]}
     assert (asked["/data"]["Source"], asked["/data"]["Type"]) == ("ih-r1-store", "volume")
     assert asked["/etc/a"]["ReadOnly"] is True
-    file = Path(asked["/etc/app/conf.json"]["Source"])
-    assert file.read_text() == "{}"
+    file = Path(asked["/run/secrets/key"]["Source"])  # copied, the tmpfs would hide it
+    assert file.read_text() == "k"
     assert file.stat().st_mode & 0o777 == 0o644
-    assert engine.containers[0].asked["tmpfs"] == {"/tmp": ""}
+    assert engine.containers[0].asked["tmpfs"] == {"/run": ""}
+    assert engine.containers[0].files == {"/etc/app/conf.json": (b"{}", 0o444)}
     assert "ih-r1-store" in engine.asked("volumes.create")
 
 
 def test_a_config_that_cannot_be_written_is_told(engine: FakeEngine, runtime: DockerRuntime) -> None:
     runtime.directory.write_text("a file where the directory should be")
     runtime.prepare(PLAN)
+    plan = replace(service("app"), read_only=True, mounts=(Mount("content", "/c", "x"),))
     with pytest.raises(PlanError, match="Not a directory"):
-        runtime.create(replace(service("app"), mounts=(Mount("content", "/c", "x"),)), ADDRESSES, Path("log"))
+        runtime.create(plan, ADDRESSES, Path("log"))
+
+
+def test_every_service_has_an_address_of_its_own_and_keeps_it(engine: FakeEngine, runtime: DockerRuntime) -> None:
+    engine.image("app:1.0")
+    runtime.prepare(PLAN)
+    inside = runtime.inside(service("redis", kind="redis"), ADDRESSES["redis"])["redis"]
+    assert (inside.port, inside.scheme) == (6379, "redis")
+    assert inside.host.rpartition(".")[0] == runtime.callback_host.rpartition(".")[0]
+    instance = runtime.create(service("app"), ADDRESSES, runtime.directory.parent / "log")
+    instance.launch()
+    (container,) = engine.containers
+    given = container.networks["ih-r1"]["IPAddress"]
+    assert len({given, inside.host, runtime.callback_host}) == 3
+    instance.kill()
+    instance.launch()
+    instance.isolate()
+    instance.rejoin()
+    assert container.networks["ih-r1"]["IPAddress"] == given
+
+
+def test_a_fixed_address_of_the_compose_file_is_kept(engine: FakeEngine, runtime: DockerRuntime) -> None:
+    engine.image("app:1.0")
+    app = replace(service("app"), options=ContainerOptions(address="172.28.0.77/16"))
+    runtime.prepare(plan_of(app))
+    runtime.create(app, ADDRESSES, runtime.directory.parent / "log").launch()
+    assert engine.networks[0].attrs["IPAM"]["Config"][0]["Subnet"] == "172.28.0.0/16"
+    assert engine.containers[0].networks["ih-r1"]["IPAddress"] == "172.28.0.77"
 
 
 @pytest.mark.parametrize(
