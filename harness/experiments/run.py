@@ -170,8 +170,9 @@ class Trial:
             raise Stop(Ending.UNDO_FAILED, f"undo of {fault.text}: {_first_line(error)}") from error
         self.measured["undo_seconds"] = measure.rounded(took)
         self.measured["healed_seconds"] = measure.rounded(time.monotonic() - started)
-        verdict = Verdict.VALID if took <= budgets.undo else Verdict.INVALID
-        self.findings.append(Finding("undo", verdict, f"applied in {took:.2f} s, {budgets.undo:g} s allowed"))
+        allowed = budgets.undo * fault.parts
+        verdict = Verdict.VALID if took <= allowed else Verdict.INVALID
+        self.findings.append(Finding("undo", verdict, f"applied in {took:.2f} s, {allowed:g} s allowed"))
 
     def _undo_at_last(self, fault: Injection, leaving: BaseException | None) -> None:
         """On the way out of a trial that did not come to its undo. Ctrl-C stays Ctrl-C, whatever the undo comes to."""

@@ -22,13 +22,15 @@ from harness.probes.poll import NotYet
 @dataclass(frozen=True)
 class Injection:
     """One fault on one target, ready to be applied. `healed` raises NotYet or OSError while the fault is still there;
-    `text` says what is done to whom. `heals_itself`: the fault is over by itself, and the undo only makes sure."""
+    `text` says what is done to whom. `heals_itself`: the fault is over by itself, and the undo only makes sure.
+    `parts`: of how many faults it is made; they are undone one after another, each within the undo's budget."""
 
     text: str
     apply: Callable[[], None]
     undo: Callable[[], None]
     healed: Callable[[], None]
     heals_itself: bool = False
+    parts: int = 1
 
 
 @dataclass(frozen=True)
@@ -107,4 +109,5 @@ def together(*injections: Injection) -> Injection:
         for injection in injections:
             injection.healed()
 
-    return Injection(" and ".join(injection.text for injection in injections), apply, undo, healed)
+    text = " and ".join(injection.text for injection in injections)
+    return Injection(text, apply, undo, healed, parts=sum(injection.parts for injection in injections))

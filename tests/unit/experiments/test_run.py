@@ -140,6 +140,16 @@ def test_an_undo_that_does_nothing_discards_the_stack(toy: Toy) -> None:
     assert "still broken" in outcome.cause
 
 
+def test_each_part_of_a_fault_has_the_undos_budget(toy: Toy) -> None:
+    def slow_undo() -> None:
+        toy.undo()
+        time.sleep(QUICK.undo * 1.2)  # what is measured is how long an undo takes
+
+    slow = replace(toy.fault, undo=slow_undo)
+    assert run(experiment(toy, fault=slow)).finding("undo").verdict is Verdict.INVALID
+    assert run(experiment(toy, fault=replace(slow, parts=2))).finding("undo").verdict is Verdict.VALID
+
+
 def test_a_failing_injector_is_undone(toy: Toy) -> None:
     def half() -> None:
         toy.apply()

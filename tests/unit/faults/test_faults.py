@@ -159,4 +159,5 @@ def test_several_faults_as_one_are_all_undone_even_when_one_undo_fails() -> None
         both.undo()
     both.healed()
     assert both.text == "a and b and c"
+    assert (both.parts, together(both, one("d")).parts) == (3, 4)
     assert done == ["apply a", "apply b", "apply c", "undo c", "undo b", "undo a", "healed a", "healed b", "healed c"]
