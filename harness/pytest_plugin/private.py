@@ -27,7 +27,8 @@ class PrivateStacks:
     """`private_stack("redis-primary", "redis-replica-1", links=[...], variables={...})`: a running stack.
 
     Only the named services and what they depend on are started, from `compose` (`compose/ha.yml`), on the run's own
-    runtime, by a keeper of their own. Everything is gone when the test ends.
+    runtime, by a keeper of their own. Everything is gone when the test ends. The run's overlays come along: beside
+    `compose/offline.yml` lies `compose/offline-ha.yml`.
     """
 
     def __init__(self, session: HarnessSession, name: str) -> None:
@@ -46,7 +47,8 @@ class PrivateStacks:
             pytest.skip("not verified: no private stack is started beside a live environment")
         outer = self._session.run
         outer.prepare()
-        inner = app.private_run(outer, [outer.settings.root / file for file in compose], self._name)
+        files = with_overlays([outer.settings.root / file for file in compose], outer.settings["compose"])
+        inner = app.private_run(outer, files, self._name)
         plan, reason = app.plan_for(inner.settings, variables)
         plan = only(plan, services or plan.services, links)
         inner.prepare()
@@ -68,7 +70,8 @@ class PrivateStacks:
         from harness.runtimes.choice import find_binaries
 
         if self.runtime is not RuntimeName.PROCESS:
-            return False
+            plan = self._session.planned[0]
+            return any(service.kind == kind and service.stand_in for service in plan.services.values())
         probe = {kind: ServicePlan(kind, "", kind)}
         return find_binaries(self._session.settings, probe)[kind] is None
 
@@ -79,6 +82,17 @@ class PrivateStacks:
             left += self._clients.pop().close_stack()
         if left:
             raise LeftBehind(f"private stack: still there: {', '.join(left)}", "remove it by hand")
+
+
+def with_overlays(files: Iterable[Path], run: Iterable[Path]) -> list[Path]:
+    """The files of a private stack, each followed by what the run's own files have for it: `offline.yml` of the run
+    brings `offline-ha.yml` for `ha.yml`, where that lies beside it."""
+    overlays = list(run)
+    found = []
+    for file in files:
+        beside = [file.with_name(f"{overlay.stem}-{file.stem}{file.suffix}") for overlay in overlays]
+        found += [file, *(path for path in beside if path.is_file())]
+    return found
 
 
 class ExperimentRunner:

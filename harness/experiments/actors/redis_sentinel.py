@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.experiments.actors.redis_calls import TIMEOUT, connect, options
 from harness.experiments.leads import Leads
 from harness.keeper.client import RemoteHandle
+from harness.model import Endpoint
 from harness.probes.poll import NotYet
 
 if TYPE_CHECKING:
@@ -25,9 +26,7 @@ class SentinelCluster:
     def __init__(self, stack: Mapping[str, RemoteHandle]) -> None:
         self.sentinels = {name: handle for name, handle in stack.items() if name.startswith("sentinel")}
         self.servers = {name: handle for name, handle in stack.items() if name.startswith("redis")}
-        self.known_as = {
-            name: (handle.endpoint().host, handle.endpoint().port) for name, handle in self.servers.items()
-        }
+        self.known_as = {name: _pair(handle.inside()) for name, handle in self.servers.items()}
         """By which address the Sentinels know a server: a link's, where they reach it through one."""
 
     # -- facts, asked of the services themselves ----------------------------------------------------------------
@@ -130,6 +129,7 @@ class SentinelCluster:
         addresses = [(handle.endpoint().host, handle.endpoint().port) for handle in self.sentinels.values()]
         password = next(iter(self.servers.values())).credentials.get("password")
         sentinel: Any = Sentinel(addresses, sentinel_kwargs=options(ASK))  # type: ignore[no-untyped-call]
+        sentinel.discover_master = self._reachable(sentinel.discover_master)
         found: redis.Redis = sentinel.master_for(
             GROUP, password=password.reveal() if password else None, **options(timeout)
         )
@@ -142,6 +142,16 @@ class SentinelCluster:
     def name_of(self, address: tuple[str, int]) -> str:
         """The server that the Sentinels know by this address; the address itself when it is nobody's."""
         return next((name for name, known in self.known_as.items() if known == address), f"{address[0]}:{address[1]}")
+
+    def _reachable(self, discover: Callable[[str], tuple[str, int]]) -> Callable[[str], tuple[str, int]]:
+        """Sentinels name an address of the stack's own network; our clients need the leased one of the same server."""
+        leased = {_pair(handle.inside()): _pair(handle.endpoint()) for handle in self.servers.values()}
+
+        def discovered(group: str) -> tuple[str, int]:
+            named = discover(group)
+            return leased.get(named, named)
+
+        return discovered
 
     def _client(self, sentinel: str) -> Any:
         return connect(self.sentinels[sentinel], ASK)
@@ -173,6 +183,10 @@ class SaysPrimary:
     def close(self) -> None:
         """End the connection."""
         self._client.close()
+
+
+def _pair(endpoint: Endpoint) -> tuple[str, int]:
+    return endpoint.host, endpoint.port
 
 
 def _is_online(replica: Any) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from harness.experiments.actors.consul_cluster import ConsulCluster
 from harness.experiments.actors.redis_sentinel import SentinelCluster
 from harness.keeper.client import RemoteStack
-from harness.model import LinkPlan, RuntimeName
+from harness.model import LinkPlan
 from harness.pytest_plugin.private import PrivateStacks
 
 SENTINELS = ("sentinel-1", "sentinel-2", "sentinel-3")
@@ -19,8 +19,6 @@ SENTINELS = ("sentinel-1", "sentinel-2", "sentinel-3")
 @pytest.fixture
 def sentinels(private_stack: PrivateStacks) -> Callable[..., tuple[RemoteStack, SentinelCluster]]:
     """`sentinels(links=..., variables=...)`: a primary, two replicas and three Sentinels of this test alone, steady."""
-    if private_stack.runtime is RuntimeName.DOCKER:
-        pytest.skip("not verified: Sentinels need addresses that outlive a container's name (redis#12753)")
 
     def start(**more: Any) -> tuple[RemoteStack, SentinelCluster]:
         stack = private_stack(*SENTINELS, **more)
@@ -43,8 +41,6 @@ def lone_redis(private_stack: PrivateStacks) -> Callable[..., RemoteStack]:
 @pytest.fixture
 def consuls(private_stack: PrivateStacks) -> Callable[..., tuple[RemoteStack, ConsulCluster]]:
     """`consuls()`: three servers and a client agent of this test alone, real ones, steady."""
-    if private_stack.runtime is RuntimeName.DOCKER:
-        pytest.skip("not verified: the cluster of compose/ha.yml has addresses on the process runtime only")
     if private_stack.emulates("consul"):
         pytest.skip("not verified: the Consul emulator has no cluster; give a real one with --binaries consul=PATH")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.pytest_plugin.private import with_overlays
 from tests.unit.rigs.core_rig import harness, needs_redis
 from tests.unit.rigs.plugin_rig import Project
 
@@ -93,6 +94,15 @@ def test_bad_input_is_told_and_leaves_nothing(project: Project) -> None:
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*no service 'nobody' in one: expected one of redis*"])
     assert project.left() == []
+
+
+def test_the_runs_overlays_come_along_where_they_have_something_for_a_private_stack(tmp_path: Path) -> None:
+    for name in ("ha.yml", "offline-ha.yml", "stack.yml"):
+        (tmp_path / name).touch()
+    elsewhere = Path("/elsewhere")
+    run = [tmp_path / "stack.yml", elsewhere / "offline.yml", elsewhere / "metrics.yml"]
+    assert with_overlays([tmp_path / "ha.yml"], run) == [tmp_path / "ha.yml", tmp_path / "offline-ha.yml"]
+    assert with_overlays([tmp_path / "stack.yml"], run) == [tmp_path / "stack.yml"]
 
 
 # -- harness chaos, on a stack that is up -----------------------------------------------------------------------------
