@@ -141,9 +141,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class ContainerOptions:
-    """What only a container can be given; a local process goes without. `aliases` are names beside the service's own
-    by which others of the stack reach it, `address` the fixed one that the file asks for, with its network's prefix
-    (`172.28.0.10/16`)."""
+    """What only a container can be given; a local process goes without. `aliases` are further names by which others of
+    the stack reach it, `address` the fixed one that the file asks for, with its network's prefix (`172.28.0.10/16`)."""
 
     working_dir: str = ""
     domainname: str = ""
@@ -253,8 +252,7 @@ class State(StrEnum):
 @dataclass(frozen=True)
 class ServiceStatus:
     """What the keeper tells of one service. `cause` says why it is not ready; `ready_after` is in seconds; `can` are
-    the capabilities (of harness.ports) that its runtime has beyond those of every managed handle; `inside` are the
-    endpoints as the stack's own services reach them."""
+    capabilities (of harness.ports) beyond those of every managed handle; `inside`: endpoints as other services see."""
 
     name: str
     kind: str | None
