@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.emulators import otlp_json
+
 from .failures import INVALID_ARGUMENT, Failure
 from .http_answers import Receive, Scope, Send, answer, header, not_found
 from .otlp_grpc_receiver import BadProtobuf, decode_protobuf, partial_success, status
-from .otlp_json import JsonError
-from .otlp_json import decode as decode_json
 from .otlp_receiver import OtlpReceiver
 from .signals import SIGNALS, BadId, Data, Signal
 
@@ -100,9 +100,10 @@ def _decode(signal: Signal, media: str, body: bytes) -> Data:
     try:
         if media == PROTOBUF:
             return decode_protobuf(signal, body)
-        data = decode_json(signal, body)
+        data = signal.request()
+        otlp_json.decode(body, data)
         signal.check_ids(data)
-    except (BadProtobuf, JsonError, BadId) as error:
+    except (BadProtobuf, otlp_json.JsonError, BadId) as error:
         raise Failure(INVALID_ARGUMENT, str(error)) from error
     return data
 

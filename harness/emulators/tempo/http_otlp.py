@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from harness.emulators.tempo import otlp_json
+from harness.emulators import otlp_json
 from harness.emulators.tempo.distributor import INVALID_ARGUMENT, UNAVAILABLE, Refusal, parse_protobuf
 from harness.emulators.tempo.instance import Instance
 from harness.emulators.tempo.limits import NoTenantError, TenantError, tenants
@@ -60,9 +60,13 @@ def decode(body: bytes, content_type: str, encoding: str) -> ExportTraceServiceR
     """The request in a body. Raises Refusal."""
     try:
         raw = inflate(body, encoding)
-        return parse_protobuf(raw) if content_type == PROTOBUF else otlp_json.decode(raw)
-    except (ValueError, otlp_json.JsonError) as error:
+        if content_type == PROTOBUF:
+            return parse_protobuf(raw)
+        request = ExportTraceServiceRequest()
+        otlp_json.decode(raw or b"{}", request)
+    except ValueError as error:
         raise Refusal(INVALID_ARGUMENT, str(error)) from error
+    return request
 
 
 def push(instance: Instance, export: ExportTraceServiceRequest, tenant: str | None, transport: str) -> None:

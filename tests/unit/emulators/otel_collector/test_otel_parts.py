@@ -19,7 +19,6 @@ from harness.emulators.otel_collector.failures import Failure
 from harness.emulators.otel_collector.filter import build_filter
 from harness.emulators.otel_collector.logs import Log, Sampling
 from harness.emulators.otel_collector.memory_limiter import MIB, MemoryLimiter
-from harness.emulators.otel_collector.otlp_json import JsonError, decode
 from harness.emulators.otel_collector.ottl import OttlError, parse_condition
 from harness.emulators.otel_collector.pipeline import fan_out
 from harness.emulators.otel_collector.signals import METRICS, TRACES, BadId, attributes
@@ -131,21 +130,6 @@ def test_ids_are_checked_and_zero_ids_blanked() -> None:
     assert request.resource_spans[0].scope_spans[0].spans[0].trace_id == b""
     with pytest.raises(BadId, match="unmarshal: invalid TraceID length"):
         TRACES.check_ids(trace_request(trace_id=b"short"))
-
-
-def test_json_takes_hex_ids_names_and_both_spellings() -> None:
-    """Hex ids, snake_case keys, enum names and numbers in quotes."""
-    body = b'{"resource_spans":[{"scopeSpans":[{"spans":[{"traceId":"%s","kind":"SPAN_KIND_SERVER","x":1}]}]}]}'
-    data = decode(TRACES, body % (b"0a" * 16))
-    span = data.resource_spans[0].scope_spans[0].spans[0]
-    assert (span.trace_id, span.kind) == (b"\x0a" * 16, 2)
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b"nonsense", b'{"resourceSpans":5}', b'{"resourceSpans":[{"x', b"\xff"])
-def test_json_refuses(body: bytes) -> None:
-    """Malformed bodies give an error, never an exception of another kind."""
-    with pytest.raises(JsonError, match="error found in #"):
-        decode(TRACES, body)
 
 
 # -- processors -----------------------------------------------------------------------------------------------

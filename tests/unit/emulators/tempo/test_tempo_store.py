@@ -426,8 +426,7 @@ def test_numbers_beyond_the_enums_do_no_harm(rig: Rig) -> None:
 def test_what_breaks_the_decoder_is_refused_and_forgotten(rig: Rig) -> None:
     deep = '{"resourceSpans":' + "[" * 100_000
     surrogate = json.dumps(spans("x")).replace('"x"', '"\\ud800"')
-    huge = json.dumps(spans("x", kind=2**40))
-    for body in (deep, surrogate, huge, '{"resourceSpans":[{"scopeSpans":{}}]}'):
+    for body in (deep, surrogate, '{"resourceSpans":[{"scopeSpans":{}}]}'):
         assert rig.otlp(body.encode()).status == 400
     rig.push(spans("fine"))
     assert by_id(rig) == ["fine"]

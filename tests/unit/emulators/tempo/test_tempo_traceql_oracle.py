@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from harness.emulators.tempo import otlp_json
+from harness.emulators import otlp_json
 from harness.emulators.tempo.gotext import dumps
 from harness.emulators.tempo.results import matched_entry
 from harness.emulators.tempo.series import Aggregation, Window
@@ -32,7 +33,8 @@ def rows() -> list[TraceRow]:
     """The oracle's data set as stored."""
     found = []
     for data in json.loads((CAPTURES / "traceql_dataset.json").read_text()):
-        request = otlp_json.decode(json.dumps(data).encode())
+        request = ExportTraceServiceRequest()
+        otlp_json.decode(json.dumps(data).encode(), request)
         row = TraceRow(request.resource_spans[0].scope_spans[0].spans[0].trace_id)
         for resource in request.resource_spans:
             store_form(resource)
