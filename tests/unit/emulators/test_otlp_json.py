@@ -22,7 +22,9 @@ def read(body: bytes) -> ExportTraceServiceRequest:
 
 def span_of(body: bytes) -> Span:
     """The one span of a body."""
-    return read(SPAN % body).resource_spans[0].scope_spans[0].spans[0]
+    (span,) = read(SPAN % body).resource_spans[0].scope_spans[0].spans
+    assert isinstance(span, Span)
+    return span
 
 
 def test_hex_ids_enum_names_and_both_spellings() -> None:
