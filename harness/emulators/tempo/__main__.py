@@ -87,7 +87,7 @@ async def _serve(loaded: settings.Settings, defects: runner.Defects, shutdown_de
 
     runner.setup_logging()
     instance = Instance(loaded, defects)
-    listeners = [HttpListener(http_query.app(instance), runner.listen(*loaded.http_address))]
+    listeners = [HttpListener(http_query.app(instance), runner.listen(loaded.http_host, loaded.http_port))]
     if loaded.otlp_http:
         otlp = runner.listen(*runner.split_address(loaded.otlp_http))
         listeners.append(HttpListener(http_otlp.app(instance), otlp))

@@ -66,7 +66,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in
 async def start(instance: Instance) -> list[grpc.aio.Server]:
     """Bind and start both ports. Raises ConfigError when one is taken."""
     settings = instance.settings
-    wanted = [(settings.grpc_address, False)]
+    wanted = [((settings.grpc_host, settings.grpc_port), False)]
     if settings.otlp_grpc:
         wanted.append((split_address(settings.otlp_grpc), True))
     servers = []

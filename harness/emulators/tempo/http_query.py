@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
@@ -19,33 +20,14 @@ from harness.emulators.tempo.wire import NOT_FOUND, Receive, Request, Response, 
 Handler = Callable[[Instance, Request], Response]
 QueryHandler = Callable[[Instance, Request, list[str]], Response]
 
-PROTOBUF = "application/protobuf"
-LLM = "application/vnd.grafana.llm"
+JSON, PROTOBUF = "application/json", "application/protobuf"
+PARTIAL = b"\x18\x01"
+"""Field 3 of Tempo's TraceByIDResponse, `status`, as PartialStatus_PARTIAL."""
 VARINT_END = 0x80
-PARTIAL = 1
-"""`PartialStatus` of Tempo's TraceByIDResponse."""
 
 
-def _json(value: object) -> Response:
-    return Response(200, dumps(value).encode(), "application/json", varies=True)
-
-
-def _varint(number: int) -> bytes:
-    encoded = b""
-    while number >= VARINT_END:
-        encoded += bytes([number & 0x7F | VARINT_END])
-        number >>= 7
-    return encoded + bytes([number])
-
-
-def _bytes_field(number: int, payload: bytes) -> bytes:
-    """One length-delimited protobuf field."""
-    return bytes([number << 3 | 2]) + _varint(len(payload)) + payload
-
-
-def _varint_field(number: int, value: int) -> bytes:
-    """One integer protobuf field."""
-    return bytes([number << 3]) + _varint(value)
+def _json(value: Any) -> Response:
+    return Response(200, dumps(value).encode(), JSON, varies=True)
 
 
 # -- trace by id
@@ -53,17 +35,17 @@ def _varint_field(number: int, value: int) -> bytes:
 
 def _trace_id(path: str) -> bytes:
     name = path.rpartition("/")[2]
-    for place, char in enumerate(name, 1):
-        if char not in "0123456789abcdefABCDEF":
-            message = f"trace IDs can only contain hex characters: invalid character '{char}' at position {place}"
-            raise search.BadRequest(message)
+    wrong = re.search(r"[^0-9a-fA-F]", name)
+    if wrong:
+        where = f"invalid character '{wrong[0]}' at position {wrong.start() + 1}"
+        raise search.BadRequest(f"trace IDs can only contain hex characters: {where}")
     if len(name) > 32:
         raise search.BadRequest("trace IDs can't be larger than 128 bits")
     return bytes.fromhex(name.rjust(32, "0"))
 
 
-def _found(instance: Instance, request: Request, names: list[str]) -> tuple[bytes, TracesData, str]:
-    """The id, the trace, and why reading it whole is not allowed."""
+def _found(instance: Instance, request: Request, names: list[str]) -> tuple[TracesData, str, int]:
+    """The trace, the place its first part lies in, and the limit it exceeds (0: none)."""
     trace_id = _trace_id(request.path)
     search.time_range(request.parameters)
     data, place, limit = TracesData(), "", 0
@@ -72,46 +54,54 @@ def _found(instance: Instance, request: Request, names: list[str]) -> tuple[byte
         place = place or where
         limit = max(limit, instance.overrides.limits(name).max_trace_bytes)
         data.resource_spans.extend(trace_json.separate_shared_ids(batches))
-    return trace_id, data, f"{place}|{limit}" if limit and data.ByteSize() > limit else ""
+    return data, place, limit if data.ByteSize() > limit else 0
+
+
+def _accepts_protobuf(request: Request) -> bool:
+    accept = request.headers.get("accept", "")
+    if accept == "application/vnd.grafana.llm":
+        raise NotEmulatedError(f"traces as {accept}")
+    return accept == PROTOBUF
 
 
 def trace_v1(instance: Instance, request: Request, names: list[str]) -> Response:
     """`/api/traces/{id}`."""
-    _, data, over = _found(instance, request, names)
+    data, place, over = _found(instance, request, names)
     if not data.resource_spans:
         return Response(404, b"", varies=True)
     if over:
-        place, _, limit = over.partition("|")
         return text(422, "error querying live-stores in Querier.FindTraceByID: rpc error: code = Unknown desc = error "
                          f"searching for trace: processing complete block ({place}): trace exceeds max size "
-                         f"(max bytes: {limit})\n", varies=True)  # fmt: skip
-    accept = request.headers.get("accept", "")
-    if accept == PROTOBUF:
+                         f"(max bytes: {over})\n", varies=True)  # fmt: skip
+    if _accepts_protobuf(request):
         return Response(200, data.SerializeToString(), PROTOBUF, varies=True)
-    body = dumps({"batches": trace_json.resource_spans(data.resource_spans)}).encode()
-    return Response(200, body, LLM if accept == LLM else "application/json", varies=True)
+    return _json({"batches": trace_json.resource_spans(data.resource_spans)})
 
 
 def trace_v2(instance: Instance, request: Request, names: list[str]) -> Response:
     """`/api/v2/traces/{id}`: unknown traces are empty, too large ones partial."""
-    trace_id, data, over = _found(instance, request, names)
+    data, _, over = _found(instance, request, names)
     size = data.ByteSize()
-    metrics = {"inspectedBytes": str(size)} if size else {}
-    accept = request.headers.get("accept", "")
-    message = (
-        f"Trace exceeds maximum size of {over.partition('|')[2]} bytes, a partial trace is returned" if over else ""
-    )
-    if accept == PROTOBUF:
-        body = _bytes_field(1, data.SerializeToString())
-        body += _bytes_field(2, _varint_field(1, size) if size else b"")
-        body += _varint_field(3, PARTIAL) + _bytes_field(4, message.encode()) if over else b""
-        return Response(200, body, PROTOBUF, varies=True)
-    if accept == LLM and size:
-        shown = {"trace": trace_json.llm_trace(trace_id, data.resource_spans), "metrics": {"inspectedBytes": size}}
-        return Response(200, dumps(shown).encode(), f"{LLM}+json", varies=True)
+    message = f"Trace exceeds maximum size of {over} bytes, a partial trace is returned" if over else ""
+    if _accepts_protobuf(request):
+        body = _field(1, data.SerializeToString()) + _field(2, b"\x08" + _varint(size) if size else b"")
+        return Response(200, body + (PARTIAL + _field(4, message.encode()) if over else b""), PROTOBUF, varies=True)
     trace = {"resourceSpans": trace_json.resource_spans(data.resource_spans)} if size else {}
-    partial = {"status": "PARTIAL", "message": message} if over else {}
-    return _json({"trace": trace, "metrics": metrics} | partial)
+    metrics = {"inspectedBytes": str(size)} if size else {}
+    return _json({"trace": trace, "metrics": metrics} | ({"status": "PARTIAL", "message": message} if over else {}))
+
+
+def _field(number: int, payload: bytes) -> bytes:
+    """One length-delimited protobuf field. Tempo's own messages have no Python classes."""
+    return bytes([number << 3 | 2]) + _varint(len(payload)) + payload
+
+
+def _varint(number: int) -> bytes:
+    encoded = b""
+    while number >= VARINT_END:
+        encoded += bytes([number & 0x7F | VARINT_END])
+        number >>= 7
+    return encoded + bytes([number])
 
 
 # -- queries
@@ -139,28 +129,44 @@ def _metrics_query(instance: Instance, request: Request, names: list[str]) -> Re
     return _json(query_range.query(instance, names, request.parameters, instant=instant))
 
 
-QUERIES: tuple[tuple[re.Pattern[str], str, str, QueryHandler], ...] = tuple(
-    (re.compile(pattern), route, operation, handler)
-    for pattern, route, operation, handler in (
-        (r"/api/traces/[^/]+", "api_traces_traceid", "traces", trace_v1),
-        (r"/api/v2/traces/[^/]+", "api_v2_traces_traceid", "traces", trace_v2),
-        (r"/api/search", "api_search", "search", _search),
-        (r"/api/search/tags", "api_search_tags", "metadata", _tags),
-        (r"/api/v2/search/tags", "api_v2_search_tags", "metadata", _tags),
-        (r"/api/search/tag/.*/values", "api_search_tag_tagname_values", "metadata", _tag_values),
-        (r"/api/v2/search/tag/.*/values", "api_v2_search_tag_tagname_values", "metadata", _tag_values),
-        (r"/api/metrics/query_range", "api_metrics_query_range", "metrics", _metrics_query),
-        (r"/api/metrics/query", "api_metrics_query", "metrics", _metrics_query),
-    )
+QUERIES: tuple[tuple[str, str, str, QueryHandler], ...] = (
+    (r"/api/traces/[^/]+", "api_traces_traceid", "traces", trace_v1),
+    (r"/api/v2/traces/[^/]+", "api_v2_traces_traceid", "traces", trace_v2),
+    (r"/api/search", "api_search", "search", _search),
+    (r"/api/search/tags", "api_search_tags", "metadata", _tags),
+    (r"/api/v2/search/tags", "api_v2_search_tags", "metadata", _tags),
+    (r"/api/search/tag/.*/values", "api_search_tag_tagname_values", "metadata", _tag_values),
+    (r"/api/v2/search/tag/.*/values", "api_v2_search_tag_tagname_values", "metadata", _tag_values),
+    (r"/api/metrics/query_range", "api_metrics_query_range", "metrics", _metrics_query),
+    (r"/api/metrics/query", "api_metrics_query", "metrics", _metrics_query),
 )
 """Routes that read traces: path, route label, operation label, handler. Methods are not checked, as in Tempo."""
 
 
+def _query(instance: Instance, request: Request, handler: QueryHandler) -> Response:
+    """Run a query handler; every refusal becomes Tempo's answer to it."""
+    try:
+        enabled = instance.settings.multitenancy
+        names = tenants(request.headers.get("x-scope-orgid"), enabled=enabled, several=True)
+        return handler(instance, request, names)
+    except NoTenantError as error:
+        return text(401, f"{error}\n")
+    except (search.BadRequest, TenantError) as error:
+        return text(400, str(error), varies=True)
+    except EvaluationError as error:
+        return text(500, str(error), varies=True)
+
+
+def _count(instance: Instance, request: Request, status: int, route: str, operation: str, seconds: float) -> None:
+    labels = {"method": request.method, "route": route, "status_code": str(status), "ws": "false"}
+    instance.counters.add("tempo_request_duration_seconds_count", 1, **labels)
+    instance.counters.add("tempo_request_duration_seconds_sum", seconds, **labels)
+    tenant = request.headers.get("x-scope-orgid") if instance.settings.multitenancy else None
+    instance.counters.add("tempo_query_frontend_queries_total", op=operation, result="completed",
+                          tenant=tenant or "single-tenant")  # fmt: skip
+
+
 # -- the rest
-
-
-def _ready(instance: Instance, _: Request) -> Response:
-    return text(*instance.ready())
 
 
 def _metrics(instance: Instance, _: Request) -> Response:
@@ -171,56 +177,39 @@ def _metrics(instance: Instance, _: Request) -> Response:
 
 
 PAGES: dict[str, Handler] = {
-    "/ready": _ready,
+    "/ready": lambda instance, _: text(*instance.ready()),
     "/metrics": _metrics,
     "/api/echo": lambda _, __: text(200, "echo\n"),
     "/api/status/buildinfo": status_pages.buildinfo,
     "/status": status_pages.status,
-    "/status/usage-stats": lambda _, __: text(200, "usage-stats is not enabled\n"),
-    "/memberlist": lambda _, __: Response(200, b"This instance doesn't use memberlist.", "text/plain"),
 }
 LEFT_OUT = re.compile(
-    r"/api/mcp|/live-store/.+|/partition-ring|/querier/.+|/debug/.+|/status/backendscheduler|/static/.*"
+    r"/api/mcp|/live-store/.+|/memberlist|/partition-ring|/querier/.+|/debug/.+|/static/.*"
+    r"|/status/(overrides.*|backendscheduler|endpoints|usage-stats)"
 )
-"""Pages the real server has and this one answers 501 to."""
-
-
-def page(instance: Instance, request: Request) -> Response:
-    """Everything that reads no traces."""
-    if request.path in PAGES:
-        return PAGES[request.path](instance, request)
-    if LEFT_OUT.fullmatch(request.path):
-        return text(501, f"not emulated: {request.method} {request.path}\n")
-    if request.path.startswith("/status/overrides"):
-        return status_pages.overrides(instance, request)
-    return status_pages.status(instance, request) if request.path.startswith("/status/") else NOT_FOUND
-
-
-def answer(instance: Instance, request: Request, handler: QueryHandler) -> Response:
-    """Run a query handler; every refusal becomes Tempo's answer to it."""
-    try:
-        enabled = instance.settings.multitenancy
-        names = tenants(request.headers.get("x-scope-orgid"), enabled=enabled, several=True)
-        return handler(instance, request, names)
-    except NoTenantError as error:
-        return text(401, f"{error}\n")
-    except (search.BadRequest, TenantError) as error:
-        return text(400, str(error), varies=True)
-    except NotEmulatedError as error:
-        return text(501, f"not emulated: {error}\n")
-    except EvaluationError as error:
-        return text(500, str(error), varies=True)
+"""What the real server has and this one answers 501 to."""
 
 
 def dispatch(instance: Instance, request: Request) -> Response:
     """The answer to any request on this port."""
+    try:
+        return _route(instance, request)
+    except NotEmulatedError as error:
+        return text(501, f"not emulated: {error}\n")
+
+
+def _route(instance: Instance, request: Request) -> Response:
     for pattern, route, operation, handler in QUERIES:
-        if pattern.fullmatch(request.path):
+        if re.fullmatch(pattern, request.path):
             began = time.perf_counter()
-            response = answer(instance, request, handler)
-            _count(instance, request, response, route, operation, time.perf_counter() - began)
+            response = _query(instance, request, handler)
+            _count(instance, request, response.status, route, operation, time.perf_counter() - began)
             return response
-    return page(instance, request)
+    if LEFT_OUT.fullmatch(request.path):
+        raise NotEmulatedError(f"{request.method} {request.path}")
+    if request.path in PAGES:
+        return PAGES[request.path](instance, request)
+    return status_pages.status(instance, request) if request.path.startswith("/status/") else NOT_FOUND
 
 
 def app(instance: Instance) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
@@ -231,15 +220,3 @@ def app(instance: Instance) -> Callable[[Scope, Receive, Send], Awaitable[None]]
         await respond(send, dispatch(instance, request), request)
 
     return application
-
-
-def _count(
-    instance: Instance, request: Request, response: Response, route: str, operation: str, seconds: float
-) -> None:
-    labels = {"method": request.method, "route": route, "status_code": str(response.status), "ws": "false"}
-    instance.counters.add("tempo_request_duration_seconds_count", 1, **labels)
-    instance.counters.add("tempo_request_duration_seconds_sum", seconds, **labels)
-    tenant = request.headers.get("x-scope-orgid") if instance.settings.multitenancy else None
-    instance.counters.add(
-        "tempo_query_frontend_queries_total", op=operation, result="completed", tenant=tenant or "single-tenant"
-    )

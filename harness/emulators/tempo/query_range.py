@@ -10,7 +10,7 @@ from harness.emulators.tempo.gotext import LONG_NANOS, format_duration, parse_du
 from harness.emulators.tempo.instance import Instance
 from harness.emulators.tempo.search import BadRequest, evaluator_of, query_rows
 from harness.emulators.tempo.series import Aggregation, Window
-from harness.emulators.tempo.traceql.lexer import TraceQLError
+from harness.emulators.tempo.traceql.parser import TraceQLError
 
 SECOND = 10**9
 

@@ -15,7 +15,7 @@ from harness.emulators.tempo.spans import Span, TraceRow
 from harness.emulators.tempo.traceql.check import parse_query
 from harness.emulators.tempo.traceql.evaluate import Evaluator
 from harness.emulators.tempo.traceql.fetch import Regex
-from harness.emulators.tempo.traceql.lexer import TraceQLError
+from harness.emulators.tempo.traceql.parser import TraceQLError
 
 _TAG = re.compile(r'\s*([^\s="]+)=(?:"((?:[^"\\]|\\.)*)"|(\S*))')
 

@@ -13,8 +13,7 @@ from harness.emulators.tempo.traceql import syntax
 from harness.emulators.tempo.traceql.check import parse_attribute
 from harness.emulators.tempo.traceql.evaluate import EvaluationError
 from harness.emulators.tempo.traceql.fetch import intrinsic_values, values
-from harness.emulators.tempo.traceql.lexer import TraceQLError
-from harness.emulators.tempo.traceql.parser import NotEmulatedError
+from harness.emulators.tempo.traceql.parser import NotEmulatedError, TraceQLError
 
 INTRINSICS = [
     "duration", "event:name", "event:timeSinceStart", "instrumentation:name", "instrumentation:version", "kind",

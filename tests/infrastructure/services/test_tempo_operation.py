@@ -189,6 +189,19 @@ def test_a_graceful_stop_keeps_what_is_still_in_memory(own_tempo: Callable[..., 
     assert own.has(trace)
 
 
+def test_a_server_shows_what_it_runs_with(own_tempo: Callable[..., Own]) -> None:
+    """Version, services and the configuration in force, defaults included. Source: HTTP API, "Status"."""
+    own = own_tempo(live_store={"max_trace_idle": "300ms"})
+    version, services, config = (
+        expect(200, own.http, f"/status/{page}").text for page in ("version", "services", "config")
+    )
+    assert "tempo, version" in version
+    assert "live-store" in services
+    assert "Running" in services
+    shown = yaml.safe_load(config.partition("---\n")[2])
+    assert (shown["live_store"]["max_trace_idle"], shown["target"]) == ("300ms", "all")
+
+
 @pytest.mark.slow
 def test_retention_removes_old_traces_and_keeps_younger_ones(own_tempo: Callable[..., Own]) -> None:
     """A block is deleted after `block_retention`, not before and not with its neighbours. Measured: 12 to 13 s.

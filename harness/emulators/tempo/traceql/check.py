@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 from harness.emulators.tempo.traceql import syntax
-from harness.emulators.tempo.traceql.lexer import TraceQLError
-from harness.emulators.tempo.traceql.parser import NotEmulatedError, Parser
+from harness.emulators.tempo.traceql.parser import NotEmulatedError, TraceQLError, parse
 
 NUMERIC = frozenset({"int", "float", "duration"})
 ALLOWED = {
@@ -21,7 +20,7 @@ ALLOWED = {
 def parse_query(text: str) -> syntax.Query:
     """Parse and check a query. Raises TraceQLError in Tempo's words, NotEmulatedError for what is left out."""
     try:
-        query = Parser(text).query()
+        query: syntax.Query = parse(text)
         _pipeline(query.pipeline)
     except RecursionError as error:
         raise NotEmulatedError("queries nested this deep") from error
@@ -33,9 +32,12 @@ def parse_query(text: str) -> syntax.Query:
 def parse_attribute(name: str) -> syntax.Attribute:
     """A tag name such as `span.http.method` or `status`. Raises TraceQLError."""
     try:
-        return Parser("{" + name + "}").attribute_alone()
+        found = parse("{" + name + "}", "tag")
     except TraceQLError as error:
         raise TraceQLError(f"failed to parse identifier {name}: {error}") from error
+    if not isinstance(found, syntax.Attribute):
+        raise TraceQLError(f"failed to parse identifier {name}: failed to assert attribute")
+    return found
 
 
 def type_of(expr: syntax.Field) -> str:

@@ -1,197 +1,228 @@
-"""TraceQL queries: spansets, pipelines, metrics and hints, by recursive descent."""
+"""TraceQL text to its tree: the grammar of `traceql.lark`, and the error messages of Tempo's generated parser.
+
+That parser names what it expected only where at most four tokens would do.
+"""
 
 from __future__ import annotations
 
-from harness.emulators.tempo.traceql import syntax
-from harness.emulators.tempo.traceql.fields import FieldParser
-from harness.emulators.tempo.traceql.lexer import METRICS, TraceQLError
+import ast
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Any
 
-COMPARISONS = frozenset({"=", "!=", "<", "<=", ">", ">="})
-STRUCTURAL = frozenset({">", ">>", "<", "<<", "~", "!>", "!>>", "!<", "!<<", "!~", "&>", "&>>", "&<", "&<<", "&~"})
-AGGREGATES = frozenset({"count", "avg", "max", "min", "sum"})
+from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedToken
+
+from harness.emulators.tempo.gotext import LONG_NANOS, parse_duration
+from harness.emulators.tempo.traceql import syntax
+
+CLASSES = frozenset({"STRING", "INTEGER", "FLOAT", "DURATION", "IDENTIFIER", "ATTRIBUTE", "$END"})
+"""Terminals that errors call by their class; every other one is called as it is written."""
+LISTED = ("{", "}", "(", ")", ",", "INTEGER", "FLOAT", "duration", "name", "rootName", "rootService", "id", "traceID",
+          "spanID", "timeSinceStart", "version")  # fmt: skip
+"""The order in which expected tokens are listed: that of Tempo's own table."""
+MOST_LISTED = 4
+STATICS: dict[str, syntax.Static] = {
+    "true": syntax.Static("bool", True), "false": syntax.Static("bool", False), "nil": syntax.Static("nil", None),
+    **{word: syntax.Static("status", word) for word in ("ok", "error", "unset")},
+    **{word: syntax.Static("kind", word)
+       for word in ("unspecified", "internal", "server", "client", "producer", "consumer")},
+}  # fmt: skip
+REPORTED = {
+    "trace:duration": "traceDuration", "trace:rootName": "rootName", "trace:rootService": "rootServiceName",
+    **{f"span:{name}": name for name in ("duration", "name", "kind", "status", "statusMessage", "childCount")},
+}  # fmt: skip
+"""Scoped intrinsics that are reported by another name than their own."""
+
+
+class TraceQLError(Exception):
+    """A query that Tempo refuses; the message is Tempo's own, position included."""
 
 
 class NotEmulatedError(Exception):
     """Valid TraceQL that this emulator does not evaluate."""
 
 
-class Parser(FieldParser):
-    """Parses one query; `query()` for a whole one, `attribute_alone()` for a tag name."""
+def parse(text: str, start: str = "query") -> Any:
+    """The `syntax.Query` of a query, or with start `tag` the field in `{field}`. Raises the two errors above."""
+    try:
+        return _grammar().parse(text, start=start)
+    except UnexpectedToken as error:
+        raise _unexpected(error, text) from error
+    except UnexpectedCharacters as error:
+        said = {
+            '"': "literal not terminated", "`": "literal not terminated",
+            ".": "syntax error: unexpected END_ATTRIBUTE, expecting IDENTIFIER",
+        }  # fmt: skip
+        raise _parse_error(said.get(error.char, "syntax error: unexpected $unk"), error.line, error.column) from error
 
-    # -- whole queries
 
-    def query(self) -> syntax.Query:
-        """The whole text as a query. Raises TraceQLError or NotEmulatedError."""
-        pipeline, metrics = self._pipeline()
-        hints = self._hints() if self._has("with") else {}
-        if not self._has("$end"):
-            raise self._unexpected()
-        return syntax.Query(pipeline, metrics, hints)
+@cache
+def _grammar() -> Lark:
+    grammar = files(__package__).joinpath("traceql.lark").read_text()
+    return Lark(grammar, parser="lalr", lexer="basic", start=["query", "tag"], keep_all_tokens=True,
+                transformer=_Builder())  # fmt: skip
 
-    def attribute_alone(self) -> syntax.Attribute:
-        """The text `{name}` as one attribute or intrinsic. Raises TraceQLError."""
-        self._expect("{")
-        expr = self._field(0)
-        self._expect("}")
-        if not isinstance(expr, syntax.Attribute):
-            raise TraceQLError("failed to assert attribute")
-        return expr
 
-    def _hints(self) -> dict[str, str | int | float | bool | None]:
-        self._advance()
-        self._expect("(")
-        hints: dict[str, str | int | float | bool | None] = {}
-        while True:
-            name = self._expect("IDENTIFIER")
-            self._expect("=")
-            hints[str(name.value)] = self._static().value
-            if not self._has(","):
-                break
-            self._advance()
-        self._expect(")", ",")
-        return hints
+def _parse_error(what: str, line: int, column: int) -> TraceQLError:
+    return TraceQLError(f"parse error {f'at line {line}, col {column}' if line else ''}: {what}")
 
-    def _pipeline(self) -> tuple[syntax.Pipeline, syntax.Metrics | None]:
-        stages = [self._stage()]
-        while self._has("|"):
-            self._advance()
-            if self._has(*METRICS):
-                return syntax.Pipeline(tuple(stages)), self._metrics()
-            stages.append(self._coalesce() if self._has("coalesce") else self._stage())
-        return syntax.Pipeline(tuple(stages)), None
 
-    def _stage(self) -> syntax.Stage:
-        if self._has("{", "("):
-            return self._spanset(0)
-        if self._has("by"):
-            self._advance()
-            self._expect("(")
-            expr = self._field(0)
-            self._close()
-            return syntax.GroupBy(expr)
-        if self._has("select"):
-            self._advance()
-            return syntax.Select(self._attributes())
-        return self._scalar_filter()
+def _unexpected(error: UnexpectedToken, text: str) -> TraceQLError:
+    token, accepted = error.token, error.accepts or set()
+    line, column = _end(text) if token.type == "$END" else (token.line or 0, token.column or 0)
+    if token.type == "IDENTIFIER" and "STRING" in accepted:
+        return _parse_error(f"unknown identifier: {token}", line, column)
+    found = {"$END": "$end"}.get(token.type, token.type if token.type in CLASSES else str(token))
+    expected = sorted(map(_spelled, accepted), key=lambda name: LISTED.index(name) if name in LISTED else 0)
+    short = len(expected) <= MOST_LISTED and "$END" not in expected
+    listed = f", expecting {' or '.join(expected)}" if short else ""
+    return _parse_error(f"syntax error: unexpected {found}{listed}", line, column)
 
-    def _coalesce(self) -> syntax.Stage:
-        self._advance()
-        self._expect("(")
-        self._expect(")")
+
+def _spelled(terminal: str) -> str:
+    if terminal in CLASSES:
+        return terminal
+    return next(str(one.pattern.value) for one in _grammar().terminals if one.name == terminal)
+
+
+def _end(text: str) -> tuple[int, int]:
+    """Where a text ends; an empty one has no position."""
+    if not text.strip():
+        return (1, len(text) + 1) if text else (0, 0)
+    return text.count("\n") + 1, len(text) - text.rfind("\n")
+
+
+def _unquoted(token: Token) -> str:
+    if token.startswith("`") or "\\" not in token:
+        return token[1:-1]
+    try:
+        return str(ast.literal_eval(token))
+    except (SyntaxError, ValueError) as error:
+        raise _parse_error("invalid char escape", token.line or 0, token.column or 0) from error
+
+
+class _Builder(Transformer[Token, Any]):
+    """Makes the tree while the text is parsed: one method per rule of the grammar, given the parts it matched."""
+
+    def search(self, parts: list[Any]) -> syntax.Query:
+        return syntax.Query(syntax.Pipeline(parts[0]), None, *parts[1:])
+
+    def measured(self, parts: list[Any]) -> syntax.Query:
+        return syntax.Query(syntax.Pipeline(parts[0]), *parts[2:])
+
+    def tag(self, parts: list[Any]) -> syntax.Field:
+        field: syntax.Field = parts[1]
+        return field
+
+    def hints(self, parts: list[Any]) -> dict[str, Any]:
+        return dict(part for part in parts if isinstance(part, tuple))
+
+    def hint(self, parts: list[Any]) -> tuple[str, Any]:
+        return str(parts[0]), parts[2].value
+
+    # -- stages
+
+    def pipeline(self, parts: list[Any]) -> tuple[syntax.Stage, ...]:
+        return (*parts[0], parts[2]) if len(parts) > 1 else (parts[0],)
+
+    def coalesce(self, _: list[Any]) -> syntax.Stage:
         return syntax.Coalesce()
 
-    # -- spansets
+    def group(self, parts: list[Any]) -> syntax.Stage:
+        return syntax.GroupBy(parts[2])
 
-    def _spanset(self, floor: int) -> syntax.Stage:
-        left = self._spanset_operand()
-        while True:
-            op = self._token.kind
-            binding = 1 if op in {"&&", "||"} else 2 if op in STRUCTURAL else 0
-            if binding <= floor:
-                return left
-            self._advance()
-            left = syntax.SpansetOperation(op, left, self._spanset(binding))
+    def select(self, parts: list[Any]) -> syntax.Stage:
+        return syntax.Select(parts[2])
 
-    def _spanset_operand(self) -> syntax.Stage:
-        if self._has("{"):
-            return self._filter()
-        if not self._has("("):
-            raise self._unexpected("{", "(")
-        self._advance()
-        pipeline, metrics = self._pipeline()
-        if metrics:
-            raise NotEmulatedError("arithmetic between TraceQL metrics queries")
-        self._close()
-        return pipeline.stages[0] if len(pipeline.stages) == 1 else pipeline
+    def joined(self, parts: list[Any]) -> syntax.Stage:
+        return syntax.SpansetOperation(str(parts[1]), parts[0], parts[2])
 
-    def _filter(self) -> syntax.Filter:
-        self._expect("{")
-        if self._has("}"):
-            self._advance()
-            return syntax.Filter(syntax.Static("bool", True))
-        expr = self._field(0)
-        if not self._has("}"):
-            raise self._unexpected()
-        self._advance()
-        return syntax.Filter(expr)
+    def nested(self, parts: list[Any]) -> syntax.Stage:
+        stages: tuple[syntax.Stage, ...] = parts[1]
+        return stages[0] if len(stages) == 1 else syntax.Pipeline(stages)
 
-    # -- scalars
+    def enclosed_metrics(self, _: list[Any]) -> syntax.Metrics:
+        raise NotEmulatedError("arithmetic between TraceQL metrics queries")
 
-    def _scalar_filter(self) -> syntax.ScalarFilter:
-        left = self._scalar()
-        if not self._has(*COMPARISONS):
-            raise self._unexpected()
-        op = self._advance().kind
-        return syntax.ScalarFilter(op, left, self._scalar())
+    def filter(self, parts: list[Any]) -> syntax.Filter:
+        return syntax.Filter(parts[1] if len(parts) > 2 else syntax.Static("bool", True))
 
-    def _scalar(self) -> syntax.Aggregate | syntax.Static:
-        if self._has(*AGGREGATES):
-            op = self._advance().kind
-            self._expect("(")
-            if op == "count":
-                self._expect(")")
-                return syntax.Aggregate(op, None)
-            expr = self._field(0)
-            self._close()
-            return syntax.Aggregate(op, expr)
-        if self._has("INTEGER", "FLOAT", "DURATION", "-"):
-            return self._number()
-        raise self._unexpected()
+    def scalar_filter(self, parts: list[Any]) -> syntax.Stage:
+        return syntax.ScalarFilter(str(parts[1]), parts[0], parts[2])
 
-    def _number(self) -> syntax.Static:
-        negative = self._has("-")
-        if negative:
-            self._advance()
-        if not self._has("INTEGER", "FLOAT", "DURATION"):
-            raise self._unexpected()
-        token = self._advance()
-        value = -token.value if negative and not isinstance(token.value, str) else token.value
-        return syntax.Static({"INTEGER": "int"}.get(token.kind, token.kind.lower()), value)
+    def aggregate(self, parts: list[Any]) -> syntax.Aggregate:
+        return syntax.Aggregate(str(parts[0]), parts[2] if len(parts) > 3 else None)
+
+    def number(self, parts: list[Any]) -> syntax.Static:
+        static = self.static(parts[-1:])
+        return syntax.Static(static.type, -static.value) if len(parts) > 1 else static  # type: ignore[operator]
 
     # -- metrics
 
-    def _metrics(self) -> syntax.Metrics:
-        op = self._advance().kind
-        self._expect("(")
-        if op == "compare":
-            raise NotEmulatedError("compare()")
-        attribute: syntax.Attribute | None = None
-        quantiles: tuple[float, ...] = ()
-        if op not in {"rate", "count_over_time"}:
-            attribute = self._attribute()
-        if op == "quantile_over_time":
-            quantiles = self._quantiles()
-        self._expect(")")
-        by: tuple[syntax.Attribute, ...] = ()
-        if self._has("by"):
-            self._advance()
-            by = self._attributes()
-        return syntax.Metrics(op, attribute, by, quantiles, self._second_stages())
+    def metrics(self, parts: list[Any]) -> syntax.Metrics:
+        op, attribute, quantiles = parts[0]
+        by: tuple[syntax.Attribute, ...] = next((part for part in parts[1:] if isinstance(part, tuple)), ())
+        then = tuple(part for part in parts if isinstance(part, syntax.SecondStage))
+        return syntax.Metrics(op, attribute, by, quantiles, then)
 
-    def _quantiles(self) -> tuple[float, ...]:
-        found: list[float] = []
-        self._expect(",")
-        while True:
-            if not self._has("INTEGER", "FLOAT"):
-                raise self._unexpected("INTEGER", "FLOAT")
-            found.append(float(self._advance().value))
-            if not self._has(","):
-                return tuple(found)
-            self._advance()
+    def counting(self, parts: list[Any]) -> tuple[Any, ...]:
+        return str(parts[0]), None, ()
 
-    def _second_stages(self) -> tuple[syntax.SecondStage, ...]:
-        stages: list[syntax.SecondStage] = []
-        while self._has("|", *COMPARISONS):
-            op = self._advance().kind
-            if op == "|":
-                if not self._has("topk", "bottomk"):
-                    raise self._unexpected("topk", "bottomk")
-                op = self._advance().kind
-                self._expect("(")
-                value = float(self._expect("INTEGER").value)
-                self._expect(")")
-            else:
-                static = self._number()
-                value = float(static.value or 0) / (1e9 if static.type == "duration" else 1)
-            stages.append(syntax.SecondStage(op, value))
-        return tuple(stages)
+    def folding(self, parts: list[Any]) -> tuple[Any, ...]:
+        return str(parts[0]), parts[2], ()
+
+    def quantiles(self, parts: list[Any]) -> tuple[Any, ...]:
+        return str(parts[0]), parts[2], tuple(float(part) for part in parts[4::2])
+
+    def comparing(self, _: list[Any]) -> tuple[Any, ...]:
+        raise NotEmulatedError("compare()")
+
+    def by(self, parts: list[Any]) -> tuple[syntax.Attribute, ...]:
+        attributes: tuple[syntax.Attribute, ...] = parts[2]
+        return attributes
+
+    def then(self, parts: list[Any]) -> syntax.SecondStage:
+        if isinstance(parts[1], Token):
+            return syntax.SecondStage(str(parts[1]), float(parts[3]))
+        return syntax.SecondStage(str(parts[0]), parts[1].value / (1e9 if parts[1].type == "duration" else 1))
+
+    # -- fields
+
+    def binary(self, parts: list[Any]) -> syntax.Field:
+        left, op, right = parts[0], str(parts[1]), parts[2]
+        nils = [side == STATICS["nil"] for side in (left, right)]
+        if op not in {"=", "!="} or not any(nils):
+            return syntax.Binary(op, left, right)
+        if all(nils):
+            return STATICS["false"]
+        return syntax.Unary("exists" if op == "!=" else "not exists", right if nils[0] else left)
+
+    def prefix(self, parts: list[Any]) -> syntax.Field:
+        return syntax.Unary(str(parts[0]), parts[1])
+
+    def enclosed(self, parts: list[Any]) -> syntax.Field:
+        field: syntax.Field = parts[1]
+        return field
+
+    def attributes(self, parts: list[Any]) -> tuple[syntax.Attribute, ...]:
+        return tuple(parts[::2])
+
+    def attribute(self, parts: list[Any]) -> syntax.Attribute:
+        text = "".join(parts)
+        if parts[0].type != "ATTRIBUTE":
+            return syntax.Attribute("", REPORTED.get(text, text), intrinsic=True)
+        scope, _, name = text.partition(".")
+        plain = re.sub(r'"((?:[^"\\]|\\.)*)"', lambda part: re.sub(r"\\(.)", r"\1", part[1]), name)
+        return syntax.Attribute(scope, plain)
+
+    def static(self, parts: list[Any]) -> syntax.Static:
+        (token,) = parts
+        if token.type == "STRING":
+            return syntax.Static("string", _unquoted(token))
+        if token.type == "DURATION":
+            return syntax.Static("duration", parse_duration(token, LONG_NANOS))
+        if token.type in {"INTEGER", "FLOAT"}:
+            whole = token.type == "INTEGER"
+            return syntax.Static("int" if whole else "float", int(token) if whole else float(token))
+        return STATICS[token]

@@ -50,13 +50,16 @@ def test_defaults_are_the_real_ones() -> None:
     found = settings.parse(MINIMAL)
     assert (found.max_trace_idle, found.max_trace_live, found.flush_check_period) == (5, 30, 5)
     assert (found.query_end_cutoff, found.query_backend_after) == (30, 900)
-    assert (found.block_retention, found.http_address) == (14 * 86400, ("0.0.0.0", 3200))
+    assert (found.block_retention, found.http_host, found.http_port) == (14 * 86400, "0.0.0.0", 3200)
     assert found.otlp_grpc == found.otlp_http == ""  # without receivers Tempo starts and ingests nothing
 
 
 def test_the_shipped_file_serves_containers_and_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     inside = settings.load(str(SHIPPED), expand_env=True)
-    assert (inside.http_address, inside.grpc_address) == (("0.0.0.0", 3200), ("0.0.0.0", 9095))
+    assert ((inside.http_host, inside.http_port), (inside.grpc_host, inside.grpc_port)) == (
+        ("0.0.0.0", 3200),
+        ("0.0.0.0", 9095),
+    )
     assert (inside.otlp_grpc, inside.otlp_http) == ("0.0.0.0:4317", "0.0.0.0:4318")
     assert str(inside.blocks_path) == "/var/tempo/blocks"
     for name, value in {
@@ -66,7 +69,10 @@ def test_the_shipped_file_serves_containers_and_processes(monkeypatch: pytest.Mo
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     outside = settings.load(str(SHIPPED), expand_env=True)
-    assert (outside.http_address, outside.grpc_address) == (("127.0.0.1", 1), ("127.0.0.1", 2))
+    assert ((outside.http_host, outside.http_port), (outside.grpc_host, outside.grpc_port)) == (
+        ("127.0.0.1", 1),
+        ("127.0.0.1", 2),
+    )
     assert (outside.otlp_grpc, outside.otlp_http) == ("127.0.0.1:3", "127.0.0.1:4")
     assert "/var/tempo" not in yaml.dump({"live": str(outside.live_wal), "blocks": str(outside.blocks_path)})
 

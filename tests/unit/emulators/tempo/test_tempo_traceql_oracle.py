@@ -21,7 +21,7 @@ from harness.emulators.tempo.series import Aggregation, Window
 from harness.emulators.tempo.spans import TraceRow, store_form
 from harness.emulators.tempo.traceql.check import parse_query
 from harness.emulators.tempo.traceql.evaluate import Evaluator
-from harness.emulators.tempo.traceql.lexer import TraceQLError
+from harness.emulators.tempo.traceql.parser import TraceQLError
 
 CAPTURES = Path(__file__).parent / "captures"
 ORACLE: dict[str, Any] = json.loads((CAPTURES / "traceql_semantics.json").read_text())
