@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.emulators import runner
+from harness.emulators.go_durations import parse_duration
 from harness.emulators.runner import ConfigError, HttpListener
 from harness.emulators.tempo import settings, status_pages
 from harness.emulators.tempo.defects import DEFECTS
-from harness.emulators.tempo.gotext import parse_duration
 
 if TYPE_CHECKING:
     import grpc.aio

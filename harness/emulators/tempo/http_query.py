@@ -114,14 +114,12 @@ def _search(instance: Instance, request: Request, names: list[str]) -> Response:
 
 
 def _tags(instance: Instance, request: Request, names: list[str]) -> Response:
-    answer = tags.tag_names_v2 if request.path.startswith("/api/v2/") else tags.tag_names
-    return _json(answer(instance, names, request.parameters))
+    return _json(tags.tag_names(instance, names, request.parameters))
 
 
 def _tag_values(instance: Instance, request: Request, names: list[str]) -> Response:
     name = request.path.partition("/search/tag/")[2].removesuffix("/values")
-    answer = tags.tag_values_v2 if request.path.startswith("/api/v2/") else tags.tag_values
-    return _json(answer(instance, names, name, request.parameters))
+    return _json(tags.tag_values(instance, names, name, request.parameters))
 
 
 def _metrics_query(instance: Instance, request: Request, names: list[str]) -> Response:
@@ -133,9 +131,7 @@ QUERIES: tuple[tuple[str, str, str, QueryHandler], ...] = (
     (r"/api/traces/[^/]+", "api_traces_traceid", "traces", trace_v1),
     (r"/api/v2/traces/[^/]+", "api_v2_traces_traceid", "traces", trace_v2),
     (r"/api/search", "api_search", "search", _search),
-    (r"/api/search/tags", "api_search_tags", "metadata", _tags),
     (r"/api/v2/search/tags", "api_v2_search_tags", "metadata", _tags),
-    (r"/api/search/tag/.*/values", "api_search_tag_tagname_values", "metadata", _tag_values),
     (r"/api/v2/search/tag/.*/values", "api_v2_search_tag_tagname_values", "metadata", _tag_values),
     (r"/api/metrics/query_range", "api_metrics_query_range", "metrics", _metrics_query),
     (r"/api/metrics/query", "api_metrics_query", "metrics", _metrics_query),
@@ -184,7 +180,7 @@ PAGES: dict[str, Handler] = {
     "/status": status_pages.status,
 }
 LEFT_OUT = re.compile(
-    r"/api/mcp|/live-store/.+|/memberlist|/partition-ring|/querier/.+|/debug/.+|/static/.*"
+    r"/api/mcp|/api/search/tags|/api/search/tag/.+/values|/live-store/.+|/memberlist|/partition-ring|/querier/.+|/debug/.+|/static/.*"
     r"|/status/(overrides.*|backendscheduler|endpoints|usage-stats)"
 )
 """What the real server has and this one answers 501 to."""

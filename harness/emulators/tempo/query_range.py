@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from harness.emulators.tempo.gotext import LONG_NANOS, format_duration, parse_duration
+from harness.emulators.go_durations import format_duration, parse_duration
+from harness.emulators.tempo.gotext import LONG_UNITS
 from harness.emulators.tempo.instance import Instance
 from harness.emulators.tempo.search import BadRequest, evaluator_of, query_rows
 from harness.emulators.tempo.series import Aggregation, Window
@@ -33,7 +34,7 @@ def bounds(parameters: Mapping[str, str], now: int) -> tuple[int, int]:
     if parameters.get("start"):
         return _moment("start", parameters["start"]), end
     try:
-        return end - parse_duration(parameters.get("since") or "1h", LONG_NANOS), end
+        return end - parse_duration(parameters.get("since") or "1h", LONG_UNITS), end
     except ValueError as error:
         raise BadRequest(f"could not parse 'since' parameter: {error}") from error
 
@@ -54,7 +55,7 @@ def step_of(parameters: Mapping[str, str], length: int) -> int:
     if not text:
         return default_step(length)
     try:
-        step = round(float(text) * SECOND) if text.replace(".", "", 1).isdigit() else parse_duration(text, LONG_NANOS)
+        step = round(float(text) * SECOND) if text.replace(".", "", 1).isdigit() else parse_duration(text, LONG_UNITS)
     except ValueError as error:
         raise BadRequest(f"could not parse 'step' parameter: {error}") from error
     if step <= 0:

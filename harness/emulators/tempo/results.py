@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from harness.emulators.tempo.gotext import format_duration
+from harness.emulators.go_durations import format_duration
 from harness.emulators.tempo.spans import Span, TraceRow, Value
 from harness.emulators.tempo.traceql.evaluate import Evaluator, Spanset
 from harness.emulators.tempo.traceql.fetch import root_service

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.emulators.tempo.gotext import format_duration, parse_duration, parse_uint
+from harness.emulators.go_durations import format_duration, parse_duration
+from harness.emulators.tempo.gotext import parse_uint
 from harness.emulators.tempo.instance import Instance
 from harness.emulators.tempo.results import matched_entry, merge, trace_entry
 from harness.emulators.tempo.settings import Settings

@@ -16,14 +16,15 @@ from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
 
 import yaml
 
+from harness.emulators.go_durations import parse_duration
 from harness.emulators.runner import ConfigError
-from harness.emulators.tempo.gotext import LONG_NANOS, parse_duration
+from harness.emulators.tempo.gotext import LONG_UNITS
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))")
 
 
 def _seconds(text: Any) -> float:
-    return parse_duration(str(text), LONG_NANOS) / 1e9
+    return parse_duration(str(text), LONG_UNITS) / 1e9
 
 
 def _host(text: str) -> str:

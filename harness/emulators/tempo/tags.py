@@ -1,4 +1,4 @@
-"""Tag names and tag values, both versions of the API."""
+"""Tag names and tag values."""
 
 from __future__ import annotations
 
@@ -75,16 +75,6 @@ def _wanted(parameters: Mapping[str, str]) -> str:
 
 
 def tag_names(instance: Instance, tenants: list[str], parameters: Mapping[str, str]) -> dict[str, Any]:
-    """`/api/search/tags`. Raises BadRequest."""
-    scope = _wanted(parameters)
-    if scope == "intrinsic":
-        return {"tagNames": INTRINSICS, "metrics": {}}
-    found = _names(instance, tenants, parameters)
-    names = {name for one, names in found.items() if scope in {"", one} for name in names}
-    return {"tagNames": sorted(names), "metrics": _inspected(instance, tenants)}
-
-
-def tag_names_v2(instance: Instance, tenants: list[str], parameters: Mapping[str, str]) -> dict[str, Any]:
     """`/api/v2/search/tags`. Raises BadRequest."""
     scope = _wanted(parameters)
     shown = [{"name": "intrinsic", "tags": INTRINSICS}] if scope in {"", "intrinsic"} else []
@@ -102,13 +92,6 @@ def tag_names_v2(instance: Instance, tenants: list[str], parameters: Mapping[str
 
 
 def tag_values(instance: Instance, tenants: list[str], name: str, parameters: Mapping[str, str]) -> dict[str, Any]:
-    """`/api/search/tag/{name}/values`: values of an unscoped name, as strings."""
-    attribute = syntax.Attribute("", name, intrinsic=name in {"name", "status", "kind", "statusMessage"})
-    found = _values(instance, tenants, attribute, parameters)
-    return {"tagValues": sorted({text for _, text in found}), "metrics": _inspected(instance, tenants)}
-
-
-def tag_values_v2(instance: Instance, tenants: list[str], name: str, parameters: Mapping[str, str]) -> dict[str, Any]:
     """`/api/v2/search/tag/{name}/values`: typed values of a scoped name. Raises BadRequest."""
     try:
         attribute = parse_attribute(name)

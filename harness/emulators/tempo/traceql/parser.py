@@ -13,7 +13,8 @@ from typing import Any
 
 from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedToken
 
-from harness.emulators.tempo.gotext import LONG_NANOS, parse_duration
+from harness.emulators.go_durations import parse_duration
+from harness.emulators.tempo.gotext import LONG_UNITS
 from harness.emulators.tempo.traceql import syntax
 
 CLASSES = frozenset({"STRING", "INTEGER", "FLOAT", "DURATION", "IDENTIFIER", "ATTRIBUTE", "$END"})
@@ -60,8 +61,7 @@ def parse(text: str, start: str = "query") -> Any:
 @cache
 def _grammar() -> Lark:
     grammar = files(__package__).joinpath("traceql.lark").read_text()
-    return Lark(grammar, parser="lalr", lexer="basic", start=["query", "tag"], keep_all_tokens=True,
-                transformer=_Builder())  # fmt: skip
+    return Lark(grammar, parser="lalr", lexer="basic", start=["query", "tag"], transformer=_Builder())
 
 
 def _parse_error(what: str, line: int, column: int) -> TraceQLError:
@@ -109,44 +109,40 @@ class _Builder(Transformer[Token, Any]):
         return syntax.Query(syntax.Pipeline(parts[0]), None, *parts[1:])
 
     def measured(self, parts: list[Any]) -> syntax.Query:
-        return syntax.Query(syntax.Pipeline(parts[0]), *parts[2:])
-
-    def tag(self, parts: list[Any]) -> syntax.Field:
-        field: syntax.Field = parts[1]
-        return field
+        return syntax.Query(syntax.Pipeline(parts[0]), *parts[1:])
 
     def hints(self, parts: list[Any]) -> dict[str, Any]:
-        return dict(part for part in parts if isinstance(part, tuple))
+        return dict(parts)
 
     def hint(self, parts: list[Any]) -> tuple[str, Any]:
-        return str(parts[0]), parts[2].value
+        return str(parts[0]), parts[1].value
 
     # -- stages
 
     def pipeline(self, parts: list[Any]) -> tuple[syntax.Stage, ...]:
-        return (*parts[0], parts[2]) if len(parts) > 1 else (parts[0],)
+        return (*parts[0], parts[1]) if len(parts) > 1 else (parts[0],)
 
     def coalesce(self, _: list[Any]) -> syntax.Stage:
         return syntax.Coalesce()
 
     def group(self, parts: list[Any]) -> syntax.Stage:
-        return syntax.GroupBy(parts[2])
+        return syntax.GroupBy(parts[0])
 
     def select(self, parts: list[Any]) -> syntax.Stage:
-        return syntax.Select(parts[2])
+        return syntax.Select(parts[0])
 
     def joined(self, parts: list[Any]) -> syntax.Stage:
         return syntax.SpansetOperation(str(parts[1]), parts[0], parts[2])
 
     def nested(self, parts: list[Any]) -> syntax.Stage:
-        stages: tuple[syntax.Stage, ...] = parts[1]
+        stages: tuple[syntax.Stage, ...] = parts[0]
         return stages[0] if len(stages) == 1 else syntax.Pipeline(stages)
 
     def enclosed_metrics(self, _: list[Any]) -> syntax.Metrics:
         raise NotEmulatedError("arithmetic between TraceQL metrics queries")
 
     def filter(self, parts: list[Any]) -> syntax.Filter:
-        return syntax.Filter(parts[1] if len(parts) > 2 else syntax.Static("bool", True))
+        return syntax.Filter(parts[0] if parts else STATICS["true"])
 
     def scalar_filter(self, parts: list[Any]) -> syntax.Stage:
         return syntax.ScalarFilter(str(parts[1]), parts[0], parts[2])
@@ -173,14 +169,10 @@ class _Builder(Transformer[Token, Any]):
         return str(parts[0]), parts[2], ()
 
     def quantiles(self, parts: list[Any]) -> tuple[Any, ...]:
-        return str(parts[0]), parts[2], tuple(float(part) for part in parts[4::2])
+        return "quantile_over_time", parts[0], tuple(map(float, parts[1:]))
 
     def comparing(self, _: list[Any]) -> tuple[Any, ...]:
         raise NotEmulatedError("compare()")
-
-    def by(self, parts: list[Any]) -> tuple[syntax.Attribute, ...]:
-        attributes: tuple[syntax.Attribute, ...] = parts[2]
-        return attributes
 
     def then(self, parts: list[Any]) -> syntax.SecondStage:
         if isinstance(parts[1], Token):
@@ -201,12 +193,8 @@ class _Builder(Transformer[Token, Any]):
     def prefix(self, parts: list[Any]) -> syntax.Field:
         return syntax.Unary(str(parts[0]), parts[1])
 
-    def enclosed(self, parts: list[Any]) -> syntax.Field:
-        field: syntax.Field = parts[1]
-        return field
-
     def attributes(self, parts: list[Any]) -> tuple[syntax.Attribute, ...]:
-        return tuple(parts[::2])
+        return tuple(parts)
 
     def attribute(self, parts: list[Any]) -> syntax.Attribute:
         text = "".join(parts)
@@ -221,7 +209,7 @@ class _Builder(Transformer[Token, Any]):
         if token.type == "STRING":
             return syntax.Static("string", _unquoted(token))
         if token.type == "DURATION":
-            return syntax.Static("duration", parse_duration(token, LONG_NANOS))
+            return syntax.Static("duration", parse_duration(token, LONG_UNITS))
         if token.type in {"INTEGER", "FLOAT"}:
             whole = token.type == "INTEGER"
             return syntax.Static("int" if whole else "float", int(token) if whole else float(token))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from harness.emulators.tempo.gotext import format_duration, format_float
+from harness.emulators.go_durations import format_duration
+from harness.emulators.tempo.gotext import format_float
 
 DURATIONS = frozenset({"duration", "traceDuration", "event:timeSinceStart"})
 INTRINSIC_TYPES = {

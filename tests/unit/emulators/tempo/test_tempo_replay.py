@@ -26,6 +26,7 @@ NEVER_COPIED = {
     "search_pb": "search results as protobuf: 501, no client of the harness asks for them",
     "qr_compare": "compare(): 501",
     "livestore_ring, partition_ring, backendscheduler, memberlist, status_usage": "operators' pages: 501",
+    "tags_v1*, tagvals_v1*": "the first version of the tag API: 501, every client asks for the second",
     "status_endpoints": "a table of routes, most of them not emulated: 501",
     "trace_v1_llm, trace_v2_llm": "traces flattened for language models: 501, no client of the harness asks for them",
     "status, status_config": "values are the capture's own; the tree is compared in test_tempo_store.py",

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.emulators.tempo.gotext import dumps, format_duration, parse_duration
+from harness.emulators.go_durations import format_duration, parse_duration
+from harness.emulators.tempo.gotext import dumps
 from harness.emulators.tempo.traceql import syntax
 from harness.emulators.tempo.traceql.check import parse_attribute, parse_query
 from harness.emulators.tempo.traceql.parser import NotEmulatedError, TraceQLError
