@@ -1,9 +1,11 @@
-"""Runs the failover layer again and again and says whether it proves what it should.
+"""Runs the failover layer again and again on each runtime and says whether it proves what it should.
 
-    python benchmarks/failover_proof.py [--repeats 10] [--fast] [--runtime process] [--binaries consul=PATH]
+    python benchmarks/failover_proof.py [--repeats 10] [--whole] [--runtime process,docker] [--offline]
 
-Prints how many experiments there are, whether every control is as it must be, how much the known-truth experiments
-lost, whether all repeats came to the same verdicts, and what was left behind. Exit code 0 when all of it is as wanted.
+On each runtime the first pass is the whole layer, slow tests included; the others are the fast lane (`--whole`: all are
+whole). Prints how many experiments there are, whether every control is as it must be, how much the known-truth
+experiments lost, whether all repeats came to the same verdicts, what was not verified there, and what was left behind.
+Exit code 0 when all of it is as wanted on every runtime.
 """
 
 from __future__ import annotations
@@ -13,90 +15,140 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.journal import EXPERIMENT_FINISHED, FILE_NAME, LEFT_BEHIND, read
+from harness.journal import EXPERIMENT_FINISHED, FILE_NAME, LEFT_BEHIND, RUN_STARTED, TEST_FINISHED, Event, read
 
 ROOT = Path(__file__).parents[1]
 WANTED = 25
 HEALS_ITSELF = {"no-undo-restart"}
+OFFLINE = ("--infra-compose", "compose/stack.yml", "--infra-compose", "compose/offline.yml", "--infra-pull", "never")
+Experiment = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One run over the layer: its experiments by name, why tests were skipped, what was left behind."""
+
+    whole: bool
+    exit: int
+    experiments: Mapping[str, Experiment]
+    skipped: Mapping[str, int]
+    left: tuple[str, ...]
 
 
 def main() -> int:
     """Repeat, compare, tell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--fast", action="store_true", help="without the tests marked slow")
-    parser.add_argument("--runtime", action="append", default=[], help="process, docker; again for both")
+    parser.add_argument("--repeats", type=int, default=10, help="passes on each runtime (%(default)s)")
+    parser.add_argument("--whole", action="store_true", help="every pass with slow tests, not only the first")
+    parser.add_argument("--runtime", default="process,docker", help="where, separated by commas (%(default)s)")
+    parser.add_argument("--offline", action="store_true", help="docker: the images that scripts/offline-engine built")
     parser.add_argument("--binaries", default="", help="as for harness test")
     parser.add_argument("--workers", type=int, default=2, help="xdist workers (%(default)s)")
     arguments = parser.parse_args()
-    good = True
-    for runtime in arguments.runtime or ["process"]:
+    good, began = True, time.monotonic()
+    for runtime in arguments.runtime.split(","):
+        print(f"\nruntime {runtime}", flush=True)
         with tempfile.TemporaryDirectory(prefix="fp-") as scratch:
-            runs = [one_run(arguments, runtime, Path(scratch)) for _ in range(arguments.repeats)]
-        print(f"\nruntime {runtime}")
-        good = tell(runs) and good
+            passes = [one_pass(arguments, runtime, number, Path(scratch)) for number in range(arguments.repeats)]
+        lines, as_wanted = judge(passes)
+        print("\n".join(lines), flush=True)
+        good = good and as_wanted
+    print(f"\n{'proven' if good else 'NOT proven'}, in {time.monotonic() - began:.0f} s")
     return 0 if good else 1
 
 
-def one_run(arguments: argparse.Namespace, runtime: str, scratch: Path) -> dict[str, Any]:
-    """One pass over the failover layer: its experiments from the journal, and what was left behind."""
-    reports = scratch / f"r{time.monotonic_ns()}"
+# -- one pass -----------------------------------------------------------------------------------------------------
+
+
+def one_pass(arguments: argparse.Namespace, runtime: str, number: int, scratch: Path) -> Pass:
+    """Run the layer, and read its journals."""
+    whole, reports, state = arguments.whole or number == 0, scratch / f"r{number}", scratch / "s"
     command = [sys.executable, "-m", "pytest", "tests/infrastructure/failover", "-q", "--infra-runtime", runtime,
-               "--infra-reports", str(reports), "--infra-state", str(scratch / "s")]  # fmt: skip
+               "--infra-reports", str(reports), "--infra-state", str(state)]  # fmt: skip
     # Of its own: pytest tidies up the common one, and fails where others left something that cannot be removed.
     command += ["--basetemp", str(scratch / "t")]
     command += ["-n", str(arguments.workers)] if arguments.workers else []
     command += ["--infra-binaries", arguments.binaries] if arguments.binaries else []
-    command += [] if arguments.fast else ["--infra-slow"]
+    command += OFFLINE if arguments.offline and runtime == "docker" else []
+    command += ["--infra-slow"] if whole else []
     began = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    events = list(read(reports / "latest" / FILE_NAME))
-    left = [what for event in events if event.type == LEFT_BEHIND for what in event["what"]]
-    found = {event["name"]: dict(event.data) for event in events if event.type == EXPERIMENT_FINISHED}
-    print(f"{done.stdout.strip().splitlines()[-1]} ({time.monotonic() - began:.0f} s, exit {done.returncode})")
-    return {
-        "experiments": found,
-        "left": left + [str(path) for path in (scratch / "s").glob("*")],
-        "exit": done.returncode,
-    }
+    told = (done.stdout.strip() or done.stderr.strip() or "nothing printed").splitlines()
+    print(f"  {number + 1}: {told[-1]} ({time.monotonic() - began:.0f} s, exit {done.returncode})", flush=True)
+    for line in told:
+        if line.startswith(("FAILED", "ERROR")):
+            print(f"     {line}", flush=True)
+    journals = {file.resolve() for file in reports.glob(f"*/**/{FILE_NAME}")}  # private stacks keep their own
+    events = [event for file in sorted(journals) for event in read(file)]
+    left = [*left_of(events, runtime), *map(str, state.glob("*"))]
+    return Pass(whole, done.returncode, experiments_of(events), skipped_of(events), tuple(left))
 
 
-def tell(runs: Sequence[Mapping[str, Any]]) -> bool:
-    """The five lines of the proof. Returns whether each is as wanted."""
-    names = sorted({name for run in runs for name in run["experiments"]})
-    by_name: dict[str, list[Any]] = defaultdict(list)
-    for run in runs:
-        for name, experiment in run["experiments"].items():
-            by_name[name].append(experiment)
-    wrong = {name: next(filter(None, map(_wrong, by_name[name])), "") for name in names}
-    wrong = {name: words for name, words in wrong.items() if words}
-    controls = [name for name in names if name.startswith(("no-apply-", "no-undo-"))]
-    differing = [name for name in names if len({(item["verdict"], item["ending"]) for item in by_name[name]}) > 1
-                 or len(by_name[name]) != len(runs)]  # fmt: skip
-    unknown = [f"{name}: {item['cause']}" for name in names for item in by_name[name] if item["verdict"] == "unknown"]
-    left = [what for run in runs for what in run["left"]]
-    print(f"experiments: {len(names)} ({WANTED} wanted)")
-    print(f"controls: {len(controls)}, not as they must be: {_list(name for name in controls if name in wrong)}")
-    for name in names:
-        if "known-truth" in name:
-            lost = [
-                f"{item['measured'].get('lost')} in {item['measured'].get('lost_seconds')} s" for item in by_name[name]
-            ]
-            print(f"known truth {name}: acknowledged writes lost: {'; '.join(lost)}")
-    print(f"not as expected: {_list(f'{name}: {words}' for name, words in wrong.items())}")
-    print(f"verdicts that differ between {len(runs)} repeats: {_list(differing)}; unknown: {_list(unknown)}")
-    print(f"left behind: {len(left)}")
-    _numbers(by_name)
-    exits = [run["exit"] for run in runs]
-    return len(names) >= WANTED and not wrong and not differing and not left and not any(exits)
+def experiments_of(events: Iterable[Event]) -> dict[str, Experiment]:
+    """The experiments by name."""
+    return {event["name"]: dict(event.data) for event in events if event.type == EXPERIMENT_FINISHED}
 
 
-def _wrong(experiment: Mapping[str, Any]) -> str:
+def skipped_of(events: Iterable[Event]) -> Counter[str]:
+    """How many tests were skipped for which reason."""
+    finished = (event for event in events if event.type == TEST_FINISHED)
+    return Counter(str(event["reason"]) for event in finished if event["outcome"] == "skipped")
+
+
+def left_of(events: Sequence[Event], runtime: str) -> list[str]:
+    """What the harness itself found left behind, and what the engine still has of these runs."""
+    told = [what for event in events if event.type == LEFT_BEHIND for what in event["what"]]
+    if runtime != "docker":
+        return told
+    from harness.runtimes.docker.engine import make_client
+    from harness.runtimes.docker.sweep import listing
+
+    client = make_client()
+    try:
+        runs = {event["run"] for event in events if event.type == RUN_STARTED}
+        return told + [item.what for run in sorted(runs) for item in listing(client, run)]
+    finally:
+        client.close()
+
+
+# -- all passes on one runtime ------------------------------------------------------------------------------------
+
+
+def judge(passes: Sequence[Pass]) -> tuple[list[str], bool]:
+    """What the passes prove, in lines, and whether it is as wanted."""
+    by_name = {name: [one.experiments[name] for one in passes if name in one.experiments] for name in _names(passes)}
+    wrong = {name: words for name, found in by_name.items() if (words := next(filter(None, map(_wrong, found)), ""))}
+    controls = [name for name in by_name if name.startswith(("no-apply-", "no-undo-"))]
+    truths = {name: found for name, found in by_name.items() if "known-truth" in name}
+    differing, unknown = [*_differing(passes, by_name)], [*_unknown(by_name)]
+    left = [what for one in passes for what in one.left]
+    failed = [str(number + 1) for number, one in enumerate(passes) if one.exit]
+    lines = [
+        f"experiments: {len(by_name)} ({WANTED} wanted), of them {len(controls)} controls of faults",
+        f"controls not as they must be: {_list(name for name in controls if name in wrong)}",
+        *(f"known truth {name}: acknowledged writes lost: {_lost(found)}" for name, found in truths.items()),
+        f"not as expected: {_list(f'{name}: {words}' for name, words in wrong.items())}",
+        f"verdicts that differ between {len(passes)} repeats: {_list(differing)}; unknown: {_list(unknown)}",
+        f"not verified: {_list(_reasons(passes))}",
+        f"left behind: {len(left)}{': ' + _list(left) if left else ''}",
+        f"passes with red tests: {_list(failed)}",
+        *_numbers(by_name),
+    ]
+    bad = (wrong, differing, left, failed)
+    return lines, len(by_name) >= WANTED and bool(truths) and bool(controls) and not any(bad)
+
+
+def _names(passes: Iterable[Pass]) -> list[str]:
+    return sorted({name for one in passes for name in one.experiments})
+
+
+def _wrong(experiment: Experiment) -> str:
     """Why one experiment did not end as its kind must; empty when it did."""
     name, ending, verdict = experiment["name"], experiment["ending"], experiment["verdict"]
     if name.startswith("no-apply-"):
@@ -110,7 +162,30 @@ def _wrong(experiment: Mapping[str, Any]) -> str:
     return "" if expected else f"{verdict}, {ending}: {experiment['cause']}"
 
 
-def _numbers(by_name: Mapping[str, list[Any]]) -> None:
+def _differing(passes: Sequence[Pass], by_name: Mapping[str, Sequence[Experiment]]) -> Iterator[str]:
+    """Experiments with several verdicts, or absent from a pass that has them: those of the fast lane are in all."""
+    fast = {name for one in passes if not one.whole for name in one.experiments}
+    for name, found in by_name.items():
+        expected = sum(one.whole or name in fast for one in passes)
+        if len({(one["verdict"], one["ending"]) for one in found}) > 1 or len(found) != expected:
+            yield f"{name} ({len(found)} of {expected})"
+
+
+def _unknown(by_name: Mapping[str, Sequence[Experiment]]) -> Iterator[str]:
+    return (f"{name}: {one['cause']}" for name, all_ in by_name.items() for one in all_ if one["verdict"] == "unknown")
+
+
+def _lost(found: Iterable[Experiment]) -> str:
+    return "; ".join(f"{one['measured'].get('lost')} in {one['measured'].get('lost_seconds')} s" for one in found)
+
+
+def _reasons(passes: Iterable[Pass]) -> list[str]:
+    """Of the whole passes: a fast one leaves out the slow tests on purpose."""
+    seen = {reason: count for one in passes if one.whole for reason, count in one.skipped.items()}
+    return [f"{reason.removeprefix('not verified: ')} ({count} tests)" for reason, count in sorted(seen.items())]
+
+
+def _numbers(by_name: Mapping[str, Sequence[Experiment]]) -> Iterator[str]:
     """Recovery and detection of the stories, in seconds."""
     for name, items in by_name.items():
         if name.startswith(("no-", "real-")):
@@ -119,7 +194,7 @@ def _numbers(by_name: Mapping[str, list[Any]]) -> None:
         shown = {key: sorted({one[f"{key}_seconds"] for one in measured if one.get(f"{key}_seconds") is not None})
                  for key in ("rto", "detection", "recovery")}  # fmt: skip
         text = ", ".join(f"{key} {values[0]:g}-{values[-1]:g} s" for key, values in shown.items() if values)
-        print(f"  {name}: {text}")
+        yield f"  {name}: {text}"
 
 
 def _list(items: Iterable[str]) -> str:
