@@ -30,6 +30,10 @@ test: $(READY) ## The harness's own tests, with branch coverage
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage report --skip-covered --skip-empty
 
+.PHONY: smoke
+smoke: $(READY) ## A yes or no on a live environment, without harming it (TARGET=staging.toml ARGS=--read-only)
+	@$(BIN)/harness smoke $(if $(TARGET),--target $(TARGET)) $(ARGS)
+
 .PHONY: layers-proof
 layers-proof: $(READY) ## Layers 1 and 2 proven: guarantees mapped, runtimes, real servers, shuffled order (ARGS="--seeds 3")
 	@$(BIN)/python scripts/layers-proof $(ARGS)

@@ -171,17 +171,29 @@ def read_target(settings: Settings) -> ExternalStack:
 
 
 def open_external(run: Run) -> ExternalStack:
-    """The environment of the external runtime, each service asked once; the journal tells what they answered."""
-    from harness.runtimes.external import ExternalStack, asked
+    """The environment of the external runtime, each service asked once per run: the journal tells what it answered."""
+    from harness.runtimes.external import ExternalStack, asked, told
 
-    plan, reason = plan_for(run.settings)
-    handles = {name: asked(handle) for name, handle in read_target(run.settings).items()}
-    seen = {event.type for event in read_journal(run.report / FILE_NAME)}
-    if RUN_STARTED not in seen:
-        run.journal.write(RUN_STARTED, **_about(run, plan, reason))
-        for handle in handles.values():
-            _note_external(run.journal, handle)
-    return ExternalStack(handles)
+    events = list(read_journal(run.report / FILE_NAME))
+    known = {event["service"]: event for event in events if event.type in (SERVICE_READY, SERVICE_FAILED)}
+    target = read_target(run.settings)
+    if known.keys() >= set(target):
+        return ExternalStack({name: told(handle, known[name].data) for name, handle in target.items()})
+    stack = ExternalStack({name: asked(handle) for name, handle in target.items()})
+    if all(event.type != RUN_STARTED for event in events):
+        begin_external(run, stack)
+    return stack
+
+
+def begin_external(run: Run, stack: ExternalStack) -> None:
+    """The journal's beginning for an environment that has been asked."""
+    from harness.plan import plan_of_target
+
+    kinds = {name: handle.kind for name, handle in stack.items()}
+    plan = plan_of_target(str(run.settings["target"]), kinds)
+    run.journal.write(RUN_STARTED, **_about(run, plan, f"target {run.settings['target']}"))
+    for handle in stack.values():
+        _note_external(run.journal, handle)
 
 
 def _note_external(journal: Journal, handle: ExternalHandle) -> None:

@@ -39,6 +39,10 @@ EXPERIMENT_FINISHED = "experiment_finished"
 """`name`, `test`, `verdict`, `ending`, `cause`, `witness`, `findings`, `phases`, `measured`, `points`, `changes` (of
 primary or leader, as each observer saw it), `history`, `discarded`: what a timeline needs. Times in seconds from the
 experiment's beginning."""
+SMOKE_PLANNED = "smoke_planned"
+"""`tests`: what a smoke run is to execute."""
+SMOKE_JUDGED = "smoke_judged"
+"""`identity`, `read_only`, `budget`, `seconds`, `exit`, `cause`, `not_reached`, `swept`, `services` by name."""
 LEFT_BEHIND = "left_behind"
 """`what`: a list of things still there after the end."""
 RUN_FINISHED = "run_finished"
@@ -53,6 +57,8 @@ EVENT_TYPES = (
     TEST_FINISHED,
     SESSION_ERROR,
     EXPERIMENT_FINISHED,
+    SMOKE_PLANNED,
+    SMOKE_JUDGED,
     LEFT_BEHIND,
     RUN_FINISHED,
 )

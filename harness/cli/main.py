@@ -18,6 +18,7 @@ VERBS = (
     ("down", "End a running stack and verify that nothing is left behind."),
     ("status", "Show running stacks: state, version, addresses."),
     ("health", "Ask every service whether it does its work, how full it is, and whose fault it is if not."),
+    ("smoke", "Judge a live environment in a minute, without harming it."),
     ("logs", "Show what services printed."),
     ("images", "List, pull, save and load the images of a stack."),
     ("chaos", "Break a service of a running stack, see that it bites, have it undone."),
@@ -39,7 +40,7 @@ Every option is also a variable (HARNESS_RUNTIME=process) and a key of [tool.inf
 a flag wins over a variable, a variable over the file.
 exit codes: 0 green, 1 a test is red, 2 usage, 3 compose file, 4 a service did not come up or is not well,
 5 nothing ran, 6 fidelity cannot be met, 7 runtime unavailable, 8 report not writable, 9 something left behind,
-130 interrupted.
+14 to 19 a live environment cannot be judged (harness smoke --help), 130 interrupted.
 """
 
 

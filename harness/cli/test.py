@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +14,9 @@ from rich.console import Console
 from harness import app, journal
 from harness.app import Run
 from harness.cli.progress import show_progress
+from harness.cli.pytest_session import forwarded, run_pytest
 from harness.cli.verb import Verb, add_options, flags_of
 from harness.config import packaged
-from harness.config.options import OPTIONS
 from harness.errors import EXIT_INTERRUPTED, HarnessError, UsageError
 from harness.identity import Identity
 from harness.keeper.client import KeeperClient, Progress
@@ -31,7 +29,6 @@ from harness.report.files import write_all
 from harness.report.read import BAD, summarise
 from harness.report.terminal import fidelity_line, render
 from harness.report.verdict import judge
-from harness.runtimes.child import die_with_parent
 
 ROOT = Path("tests/infrastructure")
 PYTEST_FILES = ("pyproject.toml", "pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg")
@@ -146,7 +143,7 @@ def _session(current: Run, name: str, targets: list[str], arguments: argparse.Na
     console.rule(f"layer: {name}") if console.is_terminal else console.print(f"-- layer: {name}", markup=False)
     current.journal.write(journal.LAYER_STARTED, name=name)
     command = [sys.executable, "-m", "pytest", *targets, "-q", "--no-header", "-n", arguments.workers]
-    code = _run_pytest([*command, *arguments.pytest], current, _forwarded(arguments))
+    code = run_pytest([*command, *arguments.pytest], current, forwarded(arguments))
     current.journal.write(journal.LAYER_FINISHED, name=name, exit=code)
     if code == 1 and not _reds(current):
         current.journal.write(
@@ -159,48 +156,6 @@ def _session(current: Run, name: str, targets: list[str], arguments: argparse.Na
 def _reds(current: Run) -> bool:
     """Whether the journal has a red test at all."""
     return any(test.outcome in BAD for test in summarise(journal.read(current.report / journal.FILE_NAME)).tests)
-
-
-def _forwarded(arguments: argparse.Namespace) -> dict[str, str]:
-    """Our flags as variables, so that a session plans the very stack that it joins."""
-    given = flags_of(arguments)
-    return {
-        option.variable: ",".join(given[option.name]) if option.repeat else str(given[option.name])
-        for option in OPTIONS
-        if option.name in given and option.name != "layers"
-    }
-
-
-def _run_pytest(command: list[str], current: Run, forwarded: Mapping[str, str]) -> int:
-    environment = {
-        **{name: value for name, value in os.environ.items() if name != "HARNESS_LAYERS"},
-        **forwarded,
-        "HARNESS_ENABLED": "1",
-        "HARNESS_RUN_DIR": str(current.directory.path),
-        "HARNESS_REPORT_DIR": str(current.report),
-        "HARNESS_SEED": str(current.seed),
-        "HARNESS_RUNTIME": str(current.settings["runtime"]),
-    }
-    process = subprocess.Popen(
-        command,
-        cwd=current.settings.root,
-        env=environment,
-        preexec_fn=die_with_parent(),  # one system call; nothing here takes a lock
-    )
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)
-        _await(process)
-        raise
-
-
-def _await(process: subprocess.Popen[bytes]) -> None:
-    try:
-        process.wait(15)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _end(current: Run, lifeline: Lifeline | None) -> list[str]:
@@ -247,5 +202,5 @@ VERB = Verb(
     "  harness test --layers services -n 2           one layer, two workers\n"
     "  harness test tests/infrastructure/services/test_redis.py --keep on-failure\n"
     "  harness test --require-fidelity real          refuse emulators\n"
-    "  harness test --packaged smoke --runtime external --target live.toml",
+    "  harness test --packaged smoke                 the harness's own smoke tests",
 )

@@ -149,6 +149,9 @@ OPTIONS: tuple[Option, ...] = (
         "real|SERVICE",
     ),
     Option("target", path, None, "TOML file with the endpoints of a running environment (external runtime).", "FILE"),
+    Option("read_only", boolean, False, "Against a running environment: write nothing at all (smoke)."),
+    Option("budget", seconds, 60.0, "How long a smoke run may take; what is not reached by then is told.", "TIME"),
+    Option("allow_emulators", boolean, False, "Let a smoke run judge emulators, for a rehearsal."),
     Option("reports", path, Path("reports"), "Directory that gets one folder per run.", "DIR"),
     Option("keep", choice("never", "on-failure", "always"), "never", "Leave the stack up after the run.", "WHEN"),
     Option("ready_timeout", seconds, 60.0, "How long all services together may take to be ready.", "TIME"),
@@ -167,7 +170,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("binaries", programs, (), "Real servers to use, as kind=path (consul=/opt/consul).", "KIND=PATH"),
 )
 
-INTERNAL_VARIABLES = frozenset({"HARNESS_RUN_DIR", "HARNESS_REPORT_DIR", "HARNESS_LAYER", "HARNESS_ENABLED"})
+INTERNAL_VARIABLES = frozenset(
+    {"HARNESS_RUN_DIR", "HARNESS_REPORT_DIR", "HARNESS_LAYER", "HARNESS_ENABLED", "HARNESS_SMOKE", "HARNESS_DEADLINE"}
+)
 """Variables that one part of the harness sets for another. Not options."""
 
 

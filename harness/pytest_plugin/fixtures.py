@@ -14,6 +14,7 @@ import pytest
 from harness.keeper.client import RemoteStack
 from harness.pytest_plugin.private import ExperimentRunner, PrivateStacks
 from harness.pytest_plugin.session import HarnessSession, session_of
+from harness.pytest_plugin.smoke import smoke_corner
 from harness.runtimes.external import ExternalStack
 from harness.services import SERVICES, kind_named
 from harness.services.base import Kind
@@ -107,7 +108,7 @@ def _client_fixture(kind: Kind) -> Any:
 def make_module() -> ModuleType:
     """What pytest registers: a module of its own, so that nothing is defined before the project has enabled it."""
     module = ModuleType("infra_harness_fixtures", "Fixtures of the infrastructure harness.")
-    for fixture in (stack, namespace, seed, rng, private_stack, run_experiment):
+    for fixture in (stack, namespace, seed, rng, private_stack, run_experiment, smoke_corner):
         setattr(module, fixture.__name__, fixture)
     for kind in SERVICES:
         setattr(module, kind.fixture, _client_fixture(kind))

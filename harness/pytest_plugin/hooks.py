@@ -19,12 +19,13 @@ from harness.pytest_plugin.gate import Gate
 from harness.pytest_plugin.layers import LAYERS, USES, in_order, is_ours
 from harness.pytest_plugin.recorder import Recorder, Windows
 from harness.pytest_plugin.session import KEY, HarnessSession, flags_of
+from harness.pytest_plugin.smoke import budget_of
 
 WORKER_KEY = "infra_harness"
 MARKERS = (
     f"{USES}(*kinds): services that a test uses without asking for their fixture.",
     "slow: its real floor exceeds 10 s; left to the nightly run.",
-    "smoke: safe on a live environment.",
+    "smoke: safe on a live environment: writes only below smoke/<id>/, and removes it.",
 )
 SLOW = "not verified: slow, left to the nightly run (--slow)"
 
@@ -42,6 +43,8 @@ def enable(config: pytest.Config) -> None:
     manager.register(fixtures.make_module(), "infra-harness-fixtures")
     manager.register(Order(session), "infra-harness-order")
     manager.register(Gate(session), "infra-harness-gate")
+    if budget := budget_of(session):
+        manager.register(budget, "infra-harness-budget")
     manager.register(Windows(session), "infra-harness-windows")
     if not hasattr(config, "workerinput"):
         manager.register(Recorder(session), "infra-harness-recorder")

@@ -14,7 +14,9 @@ from harness.services import SERVICES
 USES = "uses"
 PRIVATE = "private_stack"
 """The fixture that starts services for one test alone."""
-NEEDS_STACK = frozenset({"stack", "namespace", PRIVATE})
+SMOKE = "smoke_corner"
+"""The fixture of tests that are safe on a live environment."""
+NEEDS_STACK = frozenset({"stack", "namespace", PRIVATE, SMOKE})
 """Fixtures beside those of the kinds that need services."""
 
 

@@ -73,6 +73,7 @@ class RunReport:
     left_behind: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     experiments: tuple[ExperimentReport, ...] = ()
+    smoke: dict[str, Any] | None = None
 
     def count(self, outcome: Outcome) -> int:
         """How many tests ended so."""
@@ -112,6 +113,7 @@ def summarise(events: Iterable[Event]) -> RunReport:
         layers=tuple(dict.fromkeys(event["name"] for event in seen if event.type == journal.LAYER_STARTED)),
         problems=tuple(event["detail"] for event in seen if event.type == journal.SESSION_ERROR),
         left_behind=tuple(item for event in seen if event.type == journal.LEFT_BEHIND for item in event["what"]),
+        smoke=next((dict(event.data) for event in reversed(seen) if event.type == journal.SMOKE_JUDGED), None),
         versions={"harness": data.get("version", ""), "python": data.get("python", "")},
         experiments=experiments(seen, {test.id: test.outcome for test in tests}),
     )

@@ -35,6 +35,7 @@ def as_data(report: RunReport) -> dict[str, Any]:
         "experiments": [experiments.as_data(one) for one in report.experiments],
         "left_behind": list(report.left_behind),
         "versions": report.versions,
+        **({"smoke": report.smoke} if report.smoke else {}),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.errors import EXIT_GREEN, EXIT_RED, LeftBehind, NothingRan, ServiceError
+from harness.errors import EXIT_GREEN, EXIT_RED, BudgetSpent, LeftBehind, NothingRan, ServiceError
 from harness.model import Outcome
 from harness.report.read import BAD, RunReport
 
@@ -20,9 +20,12 @@ class RunVerdict:
 def judge(report: RunReport) -> RunVerdict:
     """Judge by what happened, worst first; never by a runner's exit code.
 
-    A service that did not come up outweighs red tests, because they follow from it. A run without an executed test
-    is never green.
+    A live environment that cannot be judged has a code of its own. A service that did not come up outweighs red
+    tests, because they follow from it. A run without an executed test is never green.
     """
+    smoke = report.smoke or {}
+    if smoke.get("exit"):
+        return RunVerdict(smoke["exit"], smoke["cause"])
     broken = [service for service in report.services if not service.ready and not service.blocked]
     if broken:
         first = broken[0]
@@ -34,6 +37,8 @@ def judge(report: RunReport) -> RunVerdict:
         return RunVerdict(EXIT_RED, report.problems[0])
     if report.left_behind:
         return RunVerdict(LeftBehind.exit_code, f"left behind: {', '.join(report.left_behind)}")
+    if unreached := smoke.get("not_reached"):
+        return RunVerdict(BudgetSpent.exit_code, f"not reached in time: {', '.join(unreached)}")
     if not report.executed:
         skipped = report.count(Outcome.SKIPPED) + report.count(Outcome.BLOCKED)
         return RunVerdict(NothingRan.exit_code, f"no test was executed ({skipped} skipped or blocked)")

@@ -94,6 +94,13 @@ def asked(handle: ExternalHandle) -> ExternalHandle:
     return replace(handle, fidelity=fidelity, ready_after=took)
 
 
+def told(handle: ExternalHandle, answer: Mapping[str, Any]) -> ExternalHandle:
+    """The handle with what it answered when it was asked: the data of the journal's event."""
+    fidelity = {**answer["fidelity"], "source": Source(answer["fidelity"]["source"])}
+    cause, after = str(answer.get("cause", "")), float(answer.get("seconds", 0.0))
+    return replace(handle, fidelity=Fidelity(**fidelity), cause=cause, ready_after=after)
+
+
 def read(file: Path, environment: Mapping[str, str] | None = None) -> ExternalStack:
     """Read a target file. Raises UsageError naming file, service and key; secrets are fetched now, never shown."""
     try:

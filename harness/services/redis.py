@@ -128,9 +128,7 @@ class Redis(Kind):
             raise NotYet(f"{type(error).__name__}: {error}") from error
         finally:
             client.close()
-        if info.get("server_name") == "valkey":
-            return f"valkey {info['valkey_version']}"
-        return str(info["redis_version"])
+        return version_of(info)
 
     def saturation(self, handle: Handle) -> tuple[Reading, ...]:
         """Memory, limited only where nothing may be evicted: a cache is meant to be full; and connections."""
@@ -180,6 +178,13 @@ class Redis(Kind):
                 client.delete(key)
         finally:
             client.close()
+
+
+def version_of(info: Mapping[str, object]) -> str:
+    """The version in `INFO server`; Valkey keeps its name before the number."""
+    if info.get("server_name") == "valkey":
+        return f"valkey {info['valkey_version']}"
+    return str(info["redis_version"])
 
 
 def _watches(primaries: Collection[object]) -> None:

@@ -162,7 +162,6 @@ def test_a_bound_value_is_never_read_as_query_text(db: Any, spans: list[Span]) -
     assert refusal(lambda: run(db, query, service="cart", **{"@collection": "spans; REMOVE"}))[1] in (1203, 1208)
 
 
-@pytest.mark.smoke
 def test_paging_gives_every_row_once_and_as_of_the_start(
     db: Any, spans: list[Span], post: Callable[..., Answer]
 ) -> None:

@@ -63,7 +63,6 @@ def plain(document: Any) -> dict[str, Any]:
     return {name: value for name, value in document.items() if not name.startswith("_")}
 
 
-@pytest.mark.smoke
 def test_a_document_is_read_back_exactly_as_written(call: Call) -> None:
     """Documents, "Data types": what JSON can say is stored as it is; `_id` is collection and key."""
     written: dict[str, Any] = {
@@ -78,7 +77,6 @@ def test_a_document_is_read_back_exactly_as_written(call: Call) -> None:
     assert read.headers["etag"] == f'"{made.json()["_rev"]}"' == f'"{read.json()["_rev"]}"'
 
 
-@pytest.mark.smoke
 def test_every_acknowledged_insert_is_there(call: Call, db: Any) -> None:
     """POST /_api/document: 201 or 202 means stored; generated keys never repeat, whoever writes at the same time."""
 

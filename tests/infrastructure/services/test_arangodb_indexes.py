@@ -56,7 +56,6 @@ def index_names(db: Any, query: str, **bind: Any) -> list[str]:
     return [index["name"] for node in nodes for index in node.get("indexes", [])]
 
 
-@pytest.mark.smoke
 def test_a_unique_index_refuses_the_second_of_a_value(spans: Any) -> None:
     """Persistent indexes, `unique`: 1210 for insert and update alike; a value is free again once it is given up."""
     persistent(spans, "trace", "span", unique=True)

@@ -55,7 +55,6 @@ def transfer(trx: Any, amount: int) -> None:
     trx.collection("ledger").insert({"amount": amount})
 
 
-@pytest.mark.smoke
 def test_a_commit_shows_all_writes_at_once_and_none_before(db: Any) -> None:
     """Isolation: a transaction sees its own writes, others none of them until the commit, and then all."""
     trx = begin(db)

@@ -74,7 +74,6 @@ def register(http: Endpoint, name: str, number: int, status: str = "passing", **
     expect(200, http, "/v1/agent/service/register", "PUT", body=body)
 
 
-@pytest.mark.smoke
 def test_a_name_resolves_to_the_addresses_of_healthy_instances(http: Endpoint, names: Names, name: str) -> None:
     """`<service>.service.consul`: instances without failing checks, a warning is none; with TTL 0, so nobody caches."""
     for number, status in ((1, "passing"), (2, "warning"), (3, "critical")):

@@ -73,7 +73,6 @@ def transact(http: Endpoint, *operations: dict[str, Any]) -> Answer:
     return ask(http, "/v1/txn", "PUT", body=wire, timeout=10)
 
 
-@pytest.mark.smoke
 def test_a_value_reads_back_byte_for_byte_with_its_flags(consul: Any, prefix: str, rng: random.Random) -> None:
     """`Value` is a base64 blob of any bytes, `Flags` "an unsigned value between 0 and (2^64)-1"."""
     stored = {"bytes": bytes(range(256)), "large": rng.randbytes(100_000), "text": "grün".encode()}

@@ -62,7 +62,6 @@ def eventually(http: Endpoint, name: str, wanted: set[str], query: str = "") -> 
     return poll(found, Deadline.after(5), f"{sorted(wanted)} as {name}?{query}", interval=0.01)
 
 
-@pytest.mark.smoke
 def test_a_registered_service_is_found_with_all_it_said(consul: Any, http: Endpoint, name: str) -> None:
     """Address, port, tags, meta and weights come back from the catalog and from health as they were given."""
     weights = {"Passing": 10, "Warning": 1}

@@ -75,7 +75,6 @@ def refusal(answer: Any) -> tuple[int, str]:
     return answer.status_code, str(answer.json().get("messageId"))
 
 
-@pytest.mark.smoke
 def test_health_and_version_are_told_without_a_login(stack: RemoteStack, visitor: Visitor) -> None:
     """`/api/health` ("Other HTTP API", health): database and version; the version is that of `grafana_build_info`."""
     stranger = visitor()

@@ -47,7 +47,6 @@ def read(grafana: ServiceSession, uid: str) -> Any:
     return done(grafana.get(f"/api/dashboards/uid/{uid}"))
 
 
-@pytest.mark.smoke
 def test_a_dashboard_is_read_back_as_it_was_saved(grafana: ServiceSession, namespace: Namespace) -> None:
     """`POST /api/dashboards/db`, `GET /api/dashboards/uid/:uid`: the model, its folder, its url, its version; gone
     after `DELETE`."""

@@ -71,7 +71,6 @@ def forwarded(tempo: ServiceSession, trace: str, count: int) -> Any:
     return poll(ask, Deadline.after(ARRIVES_WITHIN), f"trace {trace}")
 
 
-@pytest.mark.smoke
 @pytest.mark.parametrize("way", ["grpc", "http protobuf", "http json"])
 def test_a_trace_is_forwarded_unchanged_whichever_protocol_brought_it(
     way: str, stack: RemoteStack, tempo: ServiceSession, marks: dict[str, str]

@@ -47,7 +47,6 @@ def untranslated(redis: Redis) -> Iterator[Redis]:
         yield client
 
 
-@pytest.mark.smoke
 def test_a_value_reads_back_byte_for_byte(redis: Redis, prefix: str, rng: random.Random) -> None:
     """Keys and values are binary safe ("Keys and values": any binary sequence); a megabyte is no special case."""
     every_byte, large = bytes(range(256)), rng.randbytes(1_048_576)
@@ -179,7 +178,6 @@ def test_a_command_for_another_type_is_refused_and_harms_nothing(redis: Redis, p
     assert redis.lrange(prefix + "list", 0, -1) == ["kept"]
 
 
-@pytest.mark.smoke
 def test_a_scan_visits_every_key_that_stays(redis: Redis, prefix: str) -> None:
     """SCAN, "Scan guarantees": an element present from start to end is returned, even while others come and go."""
     kept = {f"{prefix}kept:{number}" for number in range(300)}

@@ -45,7 +45,6 @@ def another(redis: Redis) -> Iterator[Another]:
         client.connection_pool.disconnect()
 
 
-@pytest.mark.smoke
 def test_the_password_of_the_stack_opens_the_default_user(redis: Redis) -> None:
     """ACL WHOAMI names who is logged in; `requirepass` sets the password of `default` ("ACL", compatibility)."""
     assert redis.ping() is True

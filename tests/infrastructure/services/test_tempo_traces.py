@@ -90,7 +90,6 @@ def canonical(span: Any) -> bytes:
     return bytes(copy.SerializeToString(deterministic=True))
 
 
-@pytest.mark.smoke
 @pytest.mark.parametrize("way", ["grpc", "http protobuf", "http json"])
 def test_a_span_is_read_back_whichever_protocol_brought_it(
     way: str, stack: RemoteStack, tempo: ServiceSession, marks: dict[str, str]
