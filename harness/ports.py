@@ -132,6 +132,19 @@ class DiskLimitable(Protocol):
 
 
 @runtime_checkable
+class Squeezable(Protocol):
+    """Can have its memory limit lowered below what it holds."""
+
+    def squeeze(self, share: float) -> None:
+        """From now on it may use so much of what it uses now."""
+        ...
+
+    def release(self) -> None:
+        """Undo `squeeze`: the limit that it had. Harmless when not squeezed."""
+        ...
+
+
+@runtime_checkable
 class Lossy(Protocol):
     """Can have packets dropped by the kernel, in its own network namespace."""
 

@@ -24,8 +24,9 @@ STATUS, HEAL = "status", "heal"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """What to break, for how long; or what is broken."""
-    names = [fault.name for fault in FAULTS]
-    parser.add_argument("action", choices=[STATUS, HEAL, *names], metavar="FAULT|status|heal", help=", ".join(names))
+    names = [name for fault in FAULTS for name in (fault.name, *fault.also)]
+    words = ", ".join(" or ".join((fault.name, *fault.also)) for fault in FAULTS)
+    parser.add_argument("action", choices=[STATUS, HEAL, *names], metavar="FAULT|status|heal", help=words)
     parser.add_argument("service", nargs="?", default="", help="the service to break")
     parser.add_argument("--for", dest="duration", default="5s", metavar="TIME", help="how long, once witnessed (5s)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the fault")

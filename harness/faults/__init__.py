@@ -44,9 +44,9 @@ FAULTS: tuple[type[Fault], ...] = (
 
 
 def fault_named(name: str) -> type[Fault]:
-    """The fault of that name. Raises UsageError naming those that exist."""
+    """The fault of that name, or of a shorter one that it goes by. Raises UsageError naming those that exist."""
     for fault in FAULTS:
-        if fault.name == name:
+        if name == fault.name or name in fault.also:
             return fault
     raise UsageError(f"unknown fault {name!r}: expected one of {', '.join(fault.name for fault in FAULTS)}")
 

@@ -38,6 +38,8 @@ class Fault(ABC):
     """Settings of one fault. One subclass per file, its `name` the file's; its fields have useful defaults."""
 
     name: ClassVar[str]
+    also: ClassVar[tuple[str, ...]] = ()
+    """Shorter names that people may type."""
     needs: ClassVar[tuple[type, ...]]
     """Protocols of harness.ports that the target must have."""
     kinds: ClassVar[tuple[str, ...]] = ()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import select
+import resource
+import selectors
 import socket
 import threading
 import time
@@ -10,17 +11,20 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from harness.errors import FaultError
 from harness.faults.base import Fault, Injection, answering
 from harness.model import Endpoint
-from harness.ports import Handle
+from harness.ports import Handle, Killable
 
 CONNECT_WITHIN = 2.0
 """Seconds; a service whose backlog is full does not answer at all."""
 TAKE_WITHIN = 5.0
 SPEAKS_WITHIN = 0.05
 """Seconds in which a service has turned away whom it does not want."""
-BATCH = 16
+BATCH = 64
 AGAIN = 0.02
+OUR_OWN = 256
+"""Files that this process needs beside the crowd's."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,8 @@ class ConnectionExhaustion(Fault):
     """Opens idle connections to the first address: `most` of them, more than the service's own limit."""
 
     name: ClassVar[str] = "connection_exhaustion"
-    needs: ClassVar[tuple[type, ...]] = (Handle,)
+    needs: ClassVar[tuple[type, ...]] = (Handle, Killable)
+    """A service of ours: a stranger's is not to be filled up."""
     most: int = 256
 
     def on(self, target: Handle) -> Injection:
@@ -37,6 +42,17 @@ class ConnectionExhaustion(Fault):
         return Injection(
             f"{self.most} idle connections to {target.name}", crowd.take, crowd.leave, lambda: answering(target)
         )
+
+
+def _make_room(descriptors: int) -> None:
+    """Let this process hold so many more files. Raises FaultError when it may not: running out of them ourselves would
+    look like the service turning clients away."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = descriptors + OUR_OWN
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        if hard != resource.RLIM_INFINITY and hard < needed:
+            raise FaultError(f"{descriptors} connections: this process may open {hard} files", "ask for fewer (most)")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 @dataclass
@@ -52,6 +68,7 @@ class Crowd:
     def take(self) -> None:
         """Connect until there are enough, or the service lets nobody in any more; then go on knocking, because a place
         that a client of others leaves would be free for the next one."""
+        _make_room(self.most)
         end = time.monotonic() + TAKE_WITHIN
         while self._take_more() and time.monotonic() < end:
             pass
@@ -81,12 +98,14 @@ class Crowd:
     def _staying(self, made: list[socket.socket]) -> list[socket.socket]:
         """Those that the service has neither closed nor told anything: an idle client hears nothing."""
         end = time.monotonic() + SPEAKS_WITHIN
-        spoken: set[socket.socket] = set()
-        while len(spoken) < len(made) and (left := end - time.monotonic()) > 0:
-            spoken.update(select.select([one for one in made if one not in spoken], [], [], left)[0])
-        for one in spoken:
-            one.close()
-        return [one for one in made if one not in spoken]
+        with selectors.DefaultSelector() as quiet:  # select() itself knows no descriptor above 1023
+            for one in made:
+                quiet.register(one, selectors.EVENT_READ, one)
+            while quiet.get_map() and (left := end - time.monotonic()) > 0:
+                for key, _ in quiet.select(left):
+                    quiet.unregister(key.fd)
+                    key.data.close()
+        return [one for one in made if one.fileno() >= 0]
 
     def leave(self) -> None:
         """Close them all."""

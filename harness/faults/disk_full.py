@@ -16,6 +16,7 @@ class DiskFull(Fault):
     disk says ENOSPC; servers treat both as a failed write."""
 
     name: ClassVar[str] = "disk_full"
+    also: ClassVar[tuple[str, ...]] = ("disk",)
     needs: ClassVar[tuple[type, ...]] = (Handle, DiskLimitable)
 
     def on(self, target: Any) -> Injection:

@@ -14,6 +14,7 @@ class LinkDown(LinkFault):
     """The only link fault that makes `connect()` itself fail."""
 
     name: ClassVar[str] = "link_down"
+    also: ClassVar[tuple[str, ...]] = ("down",)
 
     def arm(self, link: Linkable) -> None:
         """Arm it."""

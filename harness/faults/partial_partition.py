@@ -14,6 +14,7 @@ class PartialPartition(LinkFault):
     """`stream` is the way that is closed. `downstream`: requests arrive and are done, and no answer says so."""
 
     name: ClassVar[str] = "partial_partition"
+    also: ClassVar[tuple[str, ...]] = ("partition",)
     stream: str = "upstream"
 
     def arm(self, link: Linkable) -> None:

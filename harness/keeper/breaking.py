@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from harness.errors import FaultError, HarnessError
+from harness.errors import FaultError, HarnessError, ServiceError
 from harness.model import State
-from harness.ports import DiskLimitable, Isolatable, Lossy, Reconfigurable
+from harness.ports import DiskLimitable, Isolatable, Lossy, Reconfigurable, Squeezable
 from harness.probes.poll import Deadline
+from harness.services import kind_named
+from harness.services.base import LimitsMemory
 from harness.stack import Service
 
 UNDO = {
@@ -20,6 +22,7 @@ UNDO = {
     "isolate": "rejoin",
     "misconfigure": "reconfigure",
     "fill_disk": "free_disk",
+    "squeeze": "release",
     "poison": "mend",
     "cut": "mend",
 }
@@ -32,6 +35,7 @@ HEALS = {
     "rejoin": {"rejoin"},
     "reconfigure": {"reconfigure"},
     "free_disk": {"free_disk"},
+    "release": {"release"},
     "mend": {"mend"},
 }
 """Which undos are no longer needed after an operation."""
@@ -60,9 +64,37 @@ Undo = tuple[str, str]
 """A service's name, or `LINK` and a link's, and the verb that heals it."""
 
 
-def capabilities(instance: Any) -> tuple[str, ...]:
-    """What the runtime can do to this instance beyond what it can do to every one."""
-    return tuple(name for name, protocol in CAPABILITIES.items() if isinstance(instance, protocol))
+def capabilities(service: Service) -> tuple[str, ...]:
+    """What can be done to this service here beyond what can be done to every one: by its runtime, or by its kind."""
+    found = tuple(name for name, protocol in CAPABILITIES.items() if isinstance(service.instance, protocol))
+    return (*found, Squeezable.__name__) if _limiter(service) else found
+
+
+def _limiter(service: Service) -> LimitsMemory | None:
+    kind: object = kind_named(service.kind) if service.kind else None
+    return kind if isinstance(kind, LimitsMemory) else None
+
+
+class Pressure:
+    """The memory limits that were lowered, and what each was: kept here, so that they are restored whoever dies."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, int] = {}
+
+    def operate(self, verb: str, service: Service, share: float) -> None:
+        """`squeeze` or `release`. Raises FaultError for a kind without such a limit, ServiceError when refused."""
+        limiter = _limiter(service)
+        if limiter is None:
+            raise FaultError(f"{service.name}: {verb}: {service.kind or 'a service of no kind'} has no memory limit")
+        with service.lock:
+            try:
+                if verb == "squeeze":
+                    self._before.setdefault(service.name, limiter.limit_memory(service, share))
+                elif service.name in self._before:
+                    limiter.restore_memory(service, self._before[service.name])
+                    del self._before[service.name]
+            except Exception as error:  # whatever the kind's own client raises
+                raise ServiceError(f"{service.name}: {verb}: {error}") from error
 
 
 def break_or_heal(service: Service, verb: str, request: Mapping[str, Any]) -> None:

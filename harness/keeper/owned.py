@@ -13,7 +13,7 @@ from harness.errors import HarnessError, KeeperError, UsageError
 from harness.identity import Identity
 from harness.journal import FILE_NAME, LEFT_BEHIND, RUN_STARTED, SERVICE_FAILED, SERVICE_READY, Journal
 from harness.keeper import wire
-from harness.keeper.breaking import LINK, break_or_heal, capabilities, settle
+from harness.keeper.breaking import LINK, Pressure, break_or_heal, capabilities, settle
 from harness.keeper.leases import Leases
 from harness.keeper.linkhost import LinkedRuntime, LinkHost
 from harness.keeper.rundir import RunDir
@@ -35,6 +35,7 @@ class OwnedStack:
         self._run_dir, self._loop = run_dir, loop
         self._leases = Leases()
         self._links = LinkHost(self._leases)
+        self._pressure = Pressure()
         self._lock = threading.Lock()
         self._stack: Stack | None = None
         self._started = False
@@ -124,7 +125,7 @@ class OwnedStack:
     def _to_wire(self, status: ServiceStatus) -> Any:
         """With what can be done to the service here."""
         known = self._stack.services.get(status.name) if self._stack else None
-        return wire.status_to_wire(replace(status, can=capabilities(known.instance)) if known else status)
+        return wire.status_to_wire(replace(status, can=capabilities(known)) if known else status)
 
     def about(self) -> dict[str, str]:
         """The runtime of the stack, and the address that its services can call us back on."""
@@ -152,6 +153,8 @@ class OwnedStack:
                 target.start(bool(request.get("wait", True)))
             case "kill" | "restart" | "pause" | "resume":
                 getattr(target, verb)()
+            case "squeeze" | "release":
+                self._pressure.operate(verb, target, float(request.get("share", 1)))
             case _:
                 break_or_heal(target, verb, request)
         self._note_children()

@@ -125,10 +125,23 @@ class DiskLimitableMixin:
         self._operate("free_disk")
 
 
+class SqueezableMixin:
+    """`Squeezable`."""
+
+    def squeeze(self: _Operating, share: float) -> None:
+        """Lower its memory limit."""
+        self._operate("squeeze", share=share)
+
+    def release(self: _Operating) -> None:
+        """Undo `squeeze`."""
+        self._operate("release")
+
+
 _MIXINS: tuple[tuple[str, type], ...] = (
     ("Isolatable", IsolatableMixin),
     ("Reconfigurable", ReconfigurableMixin),
     ("DiskLimitable", DiskLimitableMixin),
+    ("Squeezable", SqueezableMixin),
 )
 
 

@@ -15,7 +15,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from harness.credentials import Secret
 from harness.errors import PlanError
@@ -190,6 +190,19 @@ class Kind(ABC):
     @abstractmethod
     def close_namespace(self, handle: Handle, name: str) -> None:
         """Remove that corner and everything in it. Harmless when it is already gone."""
+
+
+@runtime_checkable
+class LimitsMemory(Protocol):
+    """A kind whose memory limit can be changed while it runs."""
+
+    def limit_memory(self, handle: Handle, share: float) -> int:
+        """Lower the limit to so much of what is used now. Returns the limit it had, in bytes."""
+        ...
+
+    def restore_memory(self, handle: Handle, limit: int) -> None:
+        """Set the limit that it had."""
+        ...
 
 
 def basic(user: str, password: str) -> str:

@@ -144,6 +144,24 @@ class Redis(Kind):
             Reading("connected clients", float(clients["connected_clients"]), float(clients.get("maxclients", 0))),
         )
 
+    def limit_memory(self, handle: Handle, share: float) -> int:
+        """Set `maxmemory` to so much of what is used now. Returns the limit it had, for `restore_memory`."""
+        client = self.client(handle)
+        try:
+            before = int(client.config_get("maxmemory")["maxmemory"] or 0)
+            client.config_set("maxmemory", max(1, int(client.info("memory")["used_memory"] * share)))
+        finally:
+            client.close()
+        return before
+
+    def restore_memory(self, handle: Handle, limit: int) -> None:
+        """Undo `limit_memory`."""
+        client = self.client(handle)
+        try:
+            client.config_set("maxmemory", limit)
+        finally:
+            client.close()
+
     def client(self, handle: Handle) -> redis.Redis:
         """redis-py with text answers, no hidden retries and a pool of 32 that raises when it is empty."""
         import redis

@@ -34,7 +34,7 @@ DONE = {
     "partial_partition": ["timeout upstream {'timeout': 0}", "mend"],
 }
 ELSEWHERE = {"packet_loss", "memory_pressure", "connection_exhaustion"}
-"""Nothing here can do the first; the second needs a Redis; the third is tried below."""
+"""Nothing here can do the first; the second needs a Redis (cli/test_chaos_verb.py); the third is tried below."""
 
 
 @pytest.fixture
@@ -51,7 +51,8 @@ def test_every_file_of_the_folder_is_registered_under_its_name() -> None:
     files = {path.stem for path in (HARNESS / "faults").glob("*.py")} - {"__init__", "base"}
     assert {fault.name for fault in FAULTS} == files
     assert {fault.__module__.rpartition(".")[2] for fault in FAULTS} == files
-    assert len({fault.name for fault in FAULTS}) == len(FAULTS)
+    names = [name for fault in FAULTS for name in (fault.name, *fault.also)]
+    assert len(set(names)) == len(names)
 
 
 def test_every_fault_is_tried_here_or_said_to_be_tried_elsewhere() -> None:
@@ -107,6 +108,27 @@ def test_packet_loss_is_absent_where_the_kernel_cannot(at: Endpoint) -> None:
 
 def test_memory_pressure_is_for_redis_only(at: Endpoint) -> None:
     assert "only for redis; cache is tempo" in fault_named("memory_pressure")().obstacle(Target(at, kind="tempo"))
+
+
+@pytest.mark.parametrize(("short", "name"), [
+    ("down", "link_down"), ("memory", "memory_pressure"), ("disk", "disk_full"), ("partition", "partial_partition"),
+])  # fmt: skip
+def test_a_fault_may_be_called_by_a_shorter_name(short: str, name: str) -> None:
+    assert fault_named(short).name == name
+
+
+def test_more_connections_than_files_are_refused_rather_than_mistaken(
+    at: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr("resource.getrlimit", lambda which: (100, 600))
+    monkeypatch.setattr("resource.setrlimit", lambda which, limits: asked.append(limits))
+    crowd = Crowd(at, 1)
+    crowd.take()
+    crowd.leave()
+    assert asked == [(257, 600)]
+    with pytest.raises(FaultError, match="400 connections: this process may open 600 files"):
+        Crowd(at, 400).take()
 
 
 def test_an_unknown_fault_names_those_that_exist() -> None:

@@ -12,7 +12,7 @@ from harness.errors import FaultError, UsageError
 from harness.keeper.breaking import Undos
 from harness.keeper.client import RemoteStack
 from harness.model import LinkPlan, Port, State
-from harness.ports import DiskLimitable, Isolatable, Linkable, Reconfigurable
+from harness.ports import DiskLimitable, Isolatable, Linkable, Reconfigurable, Squeezable
 from harness.probes.answer import answers
 from harness.probes.poll import NotYet
 from tests.unit.rigs.core_rig import FakeInstance, FakeRuntime, eventually, plan_of, service
@@ -91,6 +91,13 @@ def test_what_a_runtime_cannot_is_refused_with_the_reason(keeper: Keeper) -> Non
     up(keeper)
     with pytest.raises(FaultError, match="b: isolate: not Isolatable on this runtime"):
         keeper.client().call("isolate", service="b")
+
+
+def test_memory_that_nothing_limits_cannot_be_squeezed(keeper: Keeper) -> None:
+    stack = up(keeper)
+    assert not isinstance(stack["a"], Squeezable)
+    with pytest.raises(FaultError, match="a: squeeze: a service of no kind has no memory limit"):
+        keeper.client().call("squeeze", service="a", share=0.5)
 
 
 def test_what_a_client_broke_is_healed_when_it_goes(keeper: Keeper, runtime: FakeRuntime) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.pytest_plugin.private import with_overlays
-from tests.unit.rigs.core_rig import harness, needs_redis
+from tests.unit.rigs.core_rig import needs_redis
 from tests.unit.rigs.plugin_rig import Project
 
 STORY = """\
@@ -103,39 +103,3 @@ def test_the_runs_overlays_come_along_where_they_have_something_for_a_private_st
     run = [tmp_path / "stack.yml", elsewhere / "offline.yml", elsewhere / "metrics.yml"]
     assert with_overlays([tmp_path / "ha.yml"], run) == [tmp_path / "ha.yml", tmp_path / "offline-ha.yml"]
     assert with_overlays([tmp_path / "stack.yml"], run) == [tmp_path / "stack.yml"]
-
-
-# -- harness chaos, on a stack that is up -----------------------------------------------------------------------------
-
-
-@needs_redis
-def test_chaos_tells_the_witness_undoes_and_leaves_nothing_broken(project: Project) -> None:
-    state = ("--state", str(project.state))
-    here = project.pytester.path
-
-    def chaos(*words: str) -> tuple[int, str]:
-        done = harness("chaos", *words, *state, cwd=here)
-        return done.returncode, done.stdout + done.stderr
-
-    assert chaos("status")[0] == 12, "no stack is up"
-    assert harness("up", *state, cwd=here).returncode == 0
-    code, text = chaos("kill", "redis", "--for", "100ms")
-    assert code == 0, text
-    assert "witnessed: " in text
-    assert "undone in 0.0" in text
-    code, text = chaos("link_down", "redis", "--for", "100ms")
-    assert code == 0, text
-    assert "link chaos-redis: whoever connects to 127.0.0.1:" in text
-    code, text = chaos("isolate", "redis")
-    assert (code, "is not Isolatable on this runtime" in text) == (13, True)
-    for words, told in (
-        (("pause",), "expected a service"),
-        (("pause", "nobody"), "no service 'nobody'"),
-        (("latency", "redis", "--set", "x"), "expected NAME=VALUE"),
-    ):
-        code, text = chaos(*words)
-        assert code == 2, text
-        assert told in text
-    assert "nothing is broken" in chaos("status")[1]
-    assert "nothing was broken" in chaos("heal")[1]
-    assert project.down() == 0

@@ -69,6 +69,12 @@ class Target:
     def free_disk(self) -> None:
         self.done.append("free_disk")
 
+    def squeeze(self, share: float) -> None:
+        self.done.append(f"squeeze {share}")
+
+    def release(self) -> None:
+        self.done.append("release")
+
 
 @dataclass
 class Link:
