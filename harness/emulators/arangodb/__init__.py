@@ -1,1 +1,4 @@
-"""An emulated single ArangoDB 3.12 server: HTTP API, documents, indexes, graphs, stream transactions and AQL."""
+"""ArangoDB 3.12: documents, AQL, indexes, stream transactions, named graphs, users."""
+
+VERSION = "3.12.10+emu"
+"""What the server reports itself to be."""

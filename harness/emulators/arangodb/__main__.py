@@ -9,23 +9,16 @@ import sys
 import time
 from pathlib import Path
 
+from harness.emulators.arangodb import VERSION
 from harness.emulators.arangodb.defects import DEFECTS
 from harness.emulators.arangodb.log import DirectoryBusyError, Log
 from harness.emulators.arangodb.options import Options, read_options
 from harness.emulators.arangodb.server import Server
-from harness.emulators.arangodb.version import VERSION
 from harness.emulators.arangodb.wire.app import App
 from harness.emulators.runner import HttpListener, listen, refuse, serve, setup_logging, take_defects
 
 _PORT_BLOCKED, _LOCKED = 21, 22
 _LEVELS = {"trace": logging.DEBUG, "debug": logging.DEBUG, "warning": logging.WARNING, "error": logging.ERROR}
-
-
-def _log(options: Options) -> Log | None:
-    try:
-        return Log(options.directory) if options.directory else None
-    except DirectoryBusyError as error:
-        return refuse(f"database is locked by another process: {error}", _LOCKED)
 
 
 def _open_log(options: Options) -> None:
@@ -38,18 +31,15 @@ def _open_log(options: Options) -> None:
 
 
 async def _sweep(server: Server) -> None:
+    """End what was idle too long, every second; remove what TTL indexes say is over, every `--ttl.frequency`."""
+    due = time.monotonic() + server.options.ttl_seconds
     while True:
-        await asyncio.sleep(1)
+        await asyncio.sleep(min(1, server.options.ttl_seconds))
         with server.lock:
             server.sweep()
-
-
-async def _expire(server: Server) -> None:
-    """Remove what TTL indexes say is over, every `--ttl.frequency`."""
-    while True:
-        await asyncio.sleep(server.options.ttl_seconds)
-        with server.lock:
-            server.expire(time.time())
+            if time.monotonic() >= due:
+                server.expire(time.time())
+                due = time.monotonic() + server.options.ttl_seconds
 
 
 def main() -> None:
@@ -58,27 +48,26 @@ def main() -> None:
     if "--version" in argv:
         print(f"{VERSION}\n\nserver-version: {VERSION}\nlicense: community\nrocksdb-version: emulated")
         return
-    if argv and Path(argv[0]).name == "arangod":
-        argv = argv[1:]
-    options = read_options(argv, os.environ)
+    options = read_options(argv[1:] if argv and Path(argv[0]).name == "arangod" else argv, os.environ)
     _open_log(options)
-    logger = logging.getLogger("arangodb")
-    server = Server(options, defects, _log(options))
+    try:
+        log = Log(options.directory) if options.directory else None
+    except DirectoryBusyError as error:
+        refuse(f"database is locked by another process: {error}", _LOCKED)
+    server = Server(options, defects, log)
     try:
         sock = listen(options.host, options.port)
     except OSError as error:
-        refuse(
-            f"failed to open endpoint: cannot bind to {options.host}:{options.port}: {error.strerror}", _PORT_BLOCKED
-        )
+        place = f"{options.host}:{options.port}"
+        refuse(f"failed to open endpoint: cannot bind to {place}: {error.strerror}", _PORT_BLOCKED)
     app = App(server)
-    logger.info("ArangoDB (version %s [linux]) is ready for business. Have fun!", VERSION)
+    logging.getLogger("arangodb").info("ArangoDB (version %s [linux]) is ready for business. Have fun!", VERSION)
 
     async def stop() -> None:
         with server.lock:
             server.close()
 
-    background = (lambda: _sweep(server), lambda: _expire(server))
-    asyncio.run(serve([HttpListener(app, sock)], background=background, on_stop=stop))
+    asyncio.run(serve([HttpListener(app, sock)], background=[lambda: _sweep(server)], on_stop=stop))
 
 
 if __name__ == "__main__":

@@ -30,25 +30,23 @@ def sign(secret: bytes, payload: dict[str, Any]) -> str:
     return f"{parts}.{_encode(hmac.digest(secret, parts.encode(), hashlib.sha256))}"
 
 
-def verify(secret: bytes, token: str) -> dict[str, Any] | None:
-    """The payload of a token that is genuine and not expired, else None."""
+def _verify(secret: bytes, token: str) -> dict[str, Any]:
+    """The payload of a token that is genuine and not expired, else nothing."""
     head, _, signature = token.rpartition(".")
     try:
         header, payload = (json.loads(_decode(part)) for part in head.split("."))
         genuine = hmac.compare_digest(_decode(signature), hmac.digest(secret, head.encode(), hashlib.sha256))
     except (ValueError, binascii.Error):
-        return None
-    if not genuine or header.get("alg") != "HS256" or payload.get("iss") != "arangodb":
-        return None
-    return payload if payload.get("exp", time.time() + 1) > time.time() else None
+        return {}
+    genuine = genuine and header.get("alg") == "HS256" and payload.get("iss") == "arangodb"
+    return payload if genuine and payload.get("exp", time.time() + 1) > time.time() else {}
 
 
 class Authenticator:
     """Names the user behind an Authorization header. With `required` off everybody is root."""
 
     def __init__(self, users: Users, secret: bytes, required: bool) -> None:
-        self._users = users
-        self._secret = secret
+        self._users, self._secret = users, secret
         self.required = required
 
     def session(self, name: str, password: str) -> str | None:
@@ -56,9 +54,8 @@ class Authenticator:
         if self.required and not self._users.check(name, password):
             return None
         now = int(time.time())
-        return sign(
-            self._secret, {"preferred_username": name, "iss": "arangodb", "iat": now, "exp": now + SESSION_SECONDS}
-        )
+        claims = {"preferred_username": name, "iss": "arangodb", "iat": now, "exp": now + SESSION_SECONDS}
+        return sign(self._secret, claims)
 
     def user(self, authorization: str) -> str | None:
         """The user's name; None when the header proves nobody. A token without user is the superuser."""
@@ -67,13 +64,9 @@ class Authenticator:
         scheme, _, value = authorization.partition(" ")
         if scheme.lower() == "basic":
             return self._basic(value)
-        payload = verify(self._secret, value) if scheme.lower() == "bearer" else None
-        if payload is None:
-            return None
-        name = payload.get("preferred_username")
-        if name is None:
-            return ROOT if payload.get("server_id") else None
-        return name if self._users.known(name) else None
+        claims = _verify(self._secret, value) if scheme.lower() == "bearer" else {}
+        name = claims.get("preferred_username", "")
+        return ROOT if claims.get("server_id") and not name else (name if self._users.known(name) else None)
 
     def _basic(self, value: str) -> str | None:
         try:

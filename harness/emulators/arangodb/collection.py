@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from harness.emulators.arangodb.indexes import Document, EdgeIndex, Index
+from harness.emulators.arangodb.indexes import Document, EdgeIndex, Index, SortedIndex
 
 DOCUMENT, EDGE = 2, 3
 
@@ -18,37 +18,44 @@ class Collection:
     a document of None means removed.
     """
 
-    def __init__(self, ident: str, name: str, kind: int, facts: dict[str, Any]) -> None:
-        self.id = ident
-        self.name = name
-        self.kind = kind
-        self.facts = facts
+    def __init__(self, definition: dict[str, Any]) -> None:
+        self.id: str = definition["id"]
+        self.name: str = definition["name"]
+        self.kind: int = definition["type"]
+        self.facts: dict[str, Any] = definition["facts"]
         self.current: dict[str, Document] = {}
         self.history: dict[str, list[tuple[int, Document | None]]] = {}
         self.pending: dict[str, tuple[int, Document | None]] = {}
-        self.indexes: list[Index] = [EdgeIndex()] if kind == EDGE else []
+        self.edges = EdgeIndex()
+        own: list[Index] = [self.edges] if self.kind == EDGE else []
+        self.indexes: list[Index] = [*own, *map(SortedIndex, definition["indexes"])]
         self.exclusive_owner = 0
         self.writers: set[int] = set()
-        self.revision = "0"
+
+    def definition(self) -> dict[str, Any]:
+        """What the journal keeps of it, its documents apart."""
+        indexes = [index.definition for index in self.indexes if isinstance(index, SortedIndex)]
+        return {"id": self.id, "name": self.name, "type": self.kind, "facts": self.facts, "indexes": indexes}
 
     @property
     def is_system(self) -> bool:
         """Whether this is one of the server's own collections."""
-        return bool(self.facts.get("isSystem"))
+        return bool(self.facts["isSystem"])
 
     def index(self, name_or_id: str) -> Index | None:
         """An index by name or numeric id."""
-        return next((index for index in self.indexes if name_or_id in (index.name, index.id)), None)
+        found = (one for one in self.indexes if name_or_id in (one.definition["name"], one.definition["id"]))
+        return next(found, None)
 
-    def alive(self, key: str) -> Iterator[Document]:
-        """Every version of a document that anybody can still see."""
-        if key in self.current:
-            yield self.current[key]
-        if key in self.pending and self.pending[key][1] is not None:
-            yield self.pending[key][1] or {}
-        for _, doc in self.history.get(key, ()):
-            if doc is not None:
-                yield doc
+    def fill(self, index: Index) -> None:
+        """Enter every version of every document that anybody can still see into an index."""
+        keys = dict.fromkeys([*self.current, *self.history, *self.pending])
+        index.fill([(entry, key) for key in keys for doc in self._alive(key) for entry in index.entries(doc)])
+
+    def _alive(self, key: str) -> Iterator[Document]:
+        versions = [self.current.get(key), self.pending.get(key, (0, None))[1]]
+        versions += [doc for _, doc in self.history.get(key, ())]
+        return (doc for doc in versions if doc is not None)
 
     def index_version(self, key: str, doc: Document) -> None:
         """Make a version findable."""
@@ -60,7 +67,7 @@ class Collection:
         """Drop the index entries of a version that nobody sees any more."""
         if not self.indexes:
             return
-        kept = list(self.alive(key))
+        kept = list(self._alive(key))
         for index in self.indexes:
             still = {entry for other in kept for entry in index.entries(other)}
             for entry in index.entries(doc):
@@ -69,15 +76,14 @@ class Collection:
 
     def prune(self, oldest: int) -> None:
         """Drop versions that no snapshot at or after `oldest` can see."""
-        for key in list(self.history):
-            gone = [doc for until, doc in self.history[key] if until <= oldest]
-            kept = [item for item in self.history[key] if item[0] > oldest]
+        for key, versions in list(self.history.items()):
+            kept = [item for item in versions if item[0] > oldest]
             if kept:
                 self.history[key] = kept
             else:
                 del self.history[key]
-            for doc in gone:
-                if doc is not None:
+            for until, doc in versions:
+                if until <= oldest and doc is not None:
                     self.forget_version(key, doc)
 
     def visible(self, key: str, trx: int, snapshot: int) -> Document | None:

@@ -12,16 +12,15 @@ from harness.emulators.arangodb.ticks import Ticks
 
 @dataclass
 class Cursor:
-    """Rows not yet fetched. `batch` is the number of the batch served last, `previous` that batch if it may be
-    asked for again."""
+    """Rows not yet fetched. `batch` is the number of the batch served last, which `allow_retry` keeps in `previous`."""
 
-    id: str
     database: str
     rows: list[Any]
     facts: dict[str, Any]
     batch_size: int
     ttl: float
     allow_retry: bool
+    id: str = ""
     deadline: float = 0
     at: int = 0
     batch: int = 0
@@ -66,22 +65,15 @@ class Cursors:
             raise ArangoError(1600)
         return cursor
 
-    def next(self, ident: str, database: str) -> dict[str, Any]:
-        """The next batch. Raises ArangoError 1600."""
+    def next(self, ident: str, database: str, batch: str = "") -> dict[str, Any]:
+        """The next batch; by its number also the last one again where retry is allowed. Raises ArangoError 1600."""
         cursor = self._get(ident, database)
-        if cursor.at >= len(cursor.rows):
-            raise ArangoError(1600)
-        return self._serve(cursor)
-
-    def batch(self, ident: str, database: str, number: str) -> dict[str, Any]:
-        """The next batch, or the last served one again where retry is allowed. Raises ArangoError 1600."""
-        cursor = self._get(ident, database)
-        if cursor.previous is not None and number == str(cursor.batch):
+        if cursor.previous is not None and batch == str(cursor.batch):
             cursor.deadline = self._clock() + cursor.ttl
             return cursor.previous
-        if number != str(cursor.batch + 1):
+        if cursor.at >= len(cursor.rows) or batch not in ("", str(cursor.batch + 1)):
             raise ArangoError(1600)
-        return self.next(ident, database)
+        return self._serve(cursor)
 
     def close(self, ident: str, database: str) -> None:
         """Forget a cursor. Raises ArangoError 1600."""
@@ -92,6 +84,3 @@ class Cursors:
         now = self._clock()
         for ident in [ident for ident, cursor in self._cursors.items() if cursor.deadline < now]:
             del self._cursors[ident]
-
-    def __len__(self) -> int:
-        return len(self._cursors)

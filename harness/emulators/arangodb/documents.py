@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,6 @@ from harness.emulators.arangodb.ticks import Ticks
 
 _KEY = re.compile(r"[A-Za-z0-9_\-:.@()+,=;$!*'%]{1,254}\Z")
 _ID = re.compile(r"[^/]{1,256}/[A-Za-z0-9_\-:.@()+,=;$!*'%]{1,254}\Z")
-SYSTEM_ATTRIBUTES = ("_key", "_id", "_from", "_to", "_rev")
 
 
 @dataclass(frozen=True)
@@ -41,10 +39,10 @@ class Outcome:
 
 
 class Documents:
-    """Document operations of one server. `ignored_match` switches preconditions off (a seeded defect)."""
+    """Document operations of one server. `ignore_preconditions` is a seeded defect."""
 
     def __init__(self, ticks: Ticks, ignore_preconditions: bool = False) -> None:
-        self.ticks = ticks
+        self._ticks = ticks
         self._ignore_preconditions = ignore_preconditions
 
     def insert(self, trx: Transaction, into: Collection, body: Any, options: WriteOptions) -> Outcome:
@@ -52,63 +50,42 @@ class Documents:
         _check_object(body)
         key = self._key(into, body)
         existing = trx.get(into, key) or (None if key in into.pending else into.current.get(key))
-        if existing is not None:
-            return self._overwrite(trx, into, existing, body, options)
-        doc = self._assemble(into, key, body)
-        enforce(into.facts["schema"], doc, None)
-        trx.put(into, key, doc)
-        return Outcome(None, doc)
-
-    def _overwrite(
-        self, trx: Transaction, into: Collection, existing: Document, body: Document, options: WriteOptions
-    ) -> Outcome:
-        mode = options.overwrite_mode
-        if mode == "ignore":
+        if existing is None:
+            return self._store(trx, into, None, self._assemble(into, key, body))
+        if options.overwrite_mode == "ignore":
             return Outcome(existing, existing, written=False)
-        if mode == "update":
-            return self.update(trx, into, existing["_key"], body, options)
-        if mode == "replace":
-            return self.replace(trx, into, existing["_key"], body, options)
-        raise duplicate("primary", "primary", "_key", existing)
+        if options.overwrite_mode == "update":
+            return self.update(trx, into, key, body, options)
+        if options.overwrite_mode == "replace":
+            return self.replace(trx, into, key, body, options)
+        raise duplicate(None, existing)
 
     def _key(self, collection: Collection, body: Document) -> str:
         options = collection.facts["keyOptions"]
+        counts = options["type"] == "autoincrement"
         if "_key" not in body:
-            return self._generate(options)
+            step = options["increment"] if counts else 0
+            options["lastValue"] = options["lastValue"] + step if counts else self._ticks.next()
+            return str(options["lastValue"])
         key = body["_key"]
         if not isinstance(key, str) or not _KEY.match(key):
             raise ArangoError(1221)
         if not options["allowUserKeys"]:
             raise ArangoError(1222)
-        if options["type"] == "autoincrement" and key.isdigit():
+        if counts and key.isdigit():
             options["lastValue"] = max(options["lastValue"], int(key))
         return key
 
-    def _generate(self, options: Document) -> str:
-        if options["type"] == "uuid":
-            return str(uuid.uuid4())
-        if options["type"] == "padded":
-            return f"{self.ticks.next():016x}"
-        if options["type"] == "traditional":
-            options["lastValue"] = self.ticks.next()
-            return str(options["lastValue"])
-        step, offset = options["increment"], options["offset"]
-        last = max(options["lastValue"], offset)
-        options["lastValue"] = offset + ((last - offset) // step + 1) * step
-        return str(options["lastValue"])
-
     def _assemble(self, collection: Collection, key: str, body: Document, base: Document | None = None) -> Document:
+        """The document to store, its system attributes first; an edge's ends may come from `base`."""
         doc: Document = {"_key": key, "_id": f"{collection.name}/{key}"}
-        if collection.kind == EDGE:
-            for end in ("_from", "_to"):
-                value = body.get(end, (base or {}).get(end))
-                if not isinstance(value, str) or not _ID.match(value):
-                    raise ArangoError(1233)
-                doc[end] = value
-        doc["_rev"] = self.ticks.revision()
-        reserved = SYSTEM_ATTRIBUTES if collection.kind == EDGE else ("_key", "_id", "_rev")
-        doc.update((name, value) for name, value in body.items() if name not in reserved)
-        return doc
+        for end in ("_from", "_to") if collection.kind == EDGE else ():
+            value = body.get(end, (base or {}).get(end))
+            if not isinstance(value, str) or not _ID.match(value):
+                raise ArangoError(1233)
+            doc[end] = value
+        doc["_rev"] = self._ticks.revision()
+        return {**doc, **{name: value for name, value in body.items() if name not in doc}}
 
     def fetch(self, trx: Transaction, collection: Collection, key: str, match: str | None = None) -> Document:
         """A document whose revision is `match`, if given. Raises ArangoError 1202, or 1200 with status 412."""
@@ -116,14 +93,13 @@ class Documents:
         if doc is None:
             raise ArangoError(1202)
         if match is not None and match != doc["_rev"] and not self._ignore_preconditions:
-            facts = {name: doc[name] for name in ("_id", "_key", "_rev")}
-            raise ArangoError(1200, status=412, extra=facts)
+            raise ArangoError(1200, status=412, extra={name: doc[name] for name in ("_id", "_key", "_rev")})
         return doc
 
     def update(
         self, trx: Transaction, coll: Collection, key: str, body: Any, options: WriteOptions, match: str | None = None
     ) -> Outcome:
-        """Merge `body` into a document."""
+        """Merge `body` into a document. Raises ArangoError 1202, 1227, 1620, 1200."""
         old = self._before(trx, coll, key, body, options, match)
         if _is_outdated(old, body, options.version_attribute):
             return Outcome(old, old, written=False)
@@ -134,7 +110,7 @@ class Documents:
     def replace(
         self, trx: Transaction, coll: Collection, key: str, body: Any, options: WriteOptions, match: str | None = None
     ) -> Outcome:
-        """Put `body` in a document's place."""
+        """Put `body` in a document's place. Raises ArangoError 1202, 1227, 1620, 1200."""
         old = self._before(trx, coll, key, body, options, match)
         if _is_outdated(old, body, options.version_attribute):
             return Outcome(old, old, written=False)
@@ -148,13 +124,13 @@ class Documents:
             match = body["_rev"]
         return self.fetch(trx, coll, key, match)
 
-    def _store(self, trx: Transaction, coll: Collection, old: Document, doc: Document) -> Outcome:
+    def _store(self, trx: Transaction, coll: Collection, old: Document | None, doc: Document) -> Outcome:
         enforce(coll.facts["schema"], doc, old)
         trx.put(coll, doc["_key"], doc)
         return Outcome(old, doc)
 
     def remove(self, trx: Transaction, coll: Collection, key: str, match: str | None = None) -> Outcome:
-        """Delete a document."""
+        """Delete a document. Raises ArangoError 1202, 1200."""
         old = self.fetch(trx, coll, key, match)
         trx.put(coll, key, None)
         return Outcome(old, None)
@@ -166,11 +142,8 @@ def _check_object(body: Any) -> None:
 
 
 def _is_outdated(old: Document, body: Document, attribute: str) -> bool:
-    if not attribute:
-        return False
-    stored: Any = old.get(attribute)
-    given: Any = body.get(attribute)
-    return is_number(stored) and is_number(given) and bool(given <= stored)
+    stored, given = old.get(attribute), body.get(attribute)
+    return bool(attribute) and is_number(stored) and is_number(given) and bool(given <= stored)  # type: ignore[operator]
 
 
 def merge(old: Document, changes: Document, keep_null: bool, merge_objects: bool) -> Document:
@@ -188,20 +161,11 @@ def merge(old: Document, changes: Document, keep_null: bool, merge_objects: bool
     return merged
 
 
-def split_id(ident: str) -> tuple[str, str]:
-    """A document id as collection name and key. Raises ArangoError 1221 when it is none."""
-    name, slash, key = ident.partition("/")
-    if not slash or not name or not _KEY.match(key):
-        raise ArangoError(1221)
-    return name, key
-
-
 def key_of(selector: Any) -> str:
     """The key that a string, an id or an object with `_key` or `_id` selects. Raises ArangoError 1221."""
     if isinstance(selector, dict):
-        selector = selector.get("_key") or str(selector.get("_id", "")).partition("/")[2]
-    if isinstance(selector, str) and "/" in selector:
-        selector = selector.partition("/")[2]
-    if not isinstance(selector, str) or not _KEY.match(selector):
+        selector = selector.get("_key") or selector.get("_id")
+    key = selector.rpartition("/")[2] if isinstance(selector, str) else ""
+    if not _KEY.match(key):
         raise ArangoError(1221)
-    return selector
+    return str(key)

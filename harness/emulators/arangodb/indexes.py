@@ -4,41 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from harness.emulators.arangodb.aql.values import NULL_KEY, SortKey, sort_key
 
 Document = dict[str, Any]
-Entry = tuple[SortKey, ...]
+Entry = tuple[Any, ...]
+"""What an index holds of a document: a sort key per field, or an edge's end (`_from` or `_to`) and vertex id."""
 Bound = tuple[SortKey, bool]
 """A range's end and whether the end itself belongs to it."""
-
-
-class Index(Protocol):
-    """What a collection needs of its indexes."""
-
-    id: str
-    name: str
-    kind: str
-    fields: tuple[str, ...]
-    unique: bool
-    sparse: bool
-    extra: dict[str, Any]
-
-    def entries(self, doc: Document, /) -> Sequence[Any]:
-        """The entries a document makes."""
-
-    def add(self, entry: Any, key: str) -> None:
-        """Remember that `key` holds `entry`."""
-
-    def fill(self, pairs: Sequence[tuple[Any, str]], /) -> None:
-        """Add many at once."""
-
-    def drop(self, entry: Any, key: str) -> None:
-        """Forget that `key` holds `entry`; nothing happens if it was not there."""
-
-    def keys_of(self, entry: Any, /) -> Iterator[str]:
-        """The keys that may hold exactly `entry`."""
 
 
 def attribute(doc: Any, path: str) -> Any:
@@ -49,45 +23,35 @@ def attribute(doc: Any, path: str) -> Any:
 
 
 class SortedIndex:
-    """A persistent or TTL index: entries in AQL order, so equality and ranges are both a binary search."""
+    """A persistent or TTL index: entries in AQL order, so equality and ranges are both a binary search.
 
-    def __init__(self, ident: str, name: str, kind: str, fields: Sequence[str], **facts: Any) -> None:
-        self.id = ident
-        self.name = name
-        self.kind = kind
-        self.fields = tuple(fields)
-        self.unique = bool(facts.pop("unique", False))
-        self.sparse = bool(facts.pop("sparse", False))
-        self.extra: dict[str, Any] = facts
+    `definition` is what the journal keeps and the API shows.
+    """
+
+    def __init__(self, definition: Document) -> None:
+        self.definition = definition
+        self.fields: tuple[str, ...] = tuple(definition["fields"])
+        self.unique: bool = definition["unique"]
+        self.sparse: bool = definition["sparse"]
         self._rows: list[tuple[Any, ...]] = []
-        self._array = next((at for at, field in enumerate(fields) if "[*]" in field), -1)
+        self._array = next((at for at, field in enumerate(self.fields) if "[*]" in field), -1)
 
     def entries(self, doc: Document) -> list[Entry]:
         """One entry per document, or one per element of a `field[*]` array; none where sparse and null."""
-        if self._array < 0:
-            made = [tuple(sort_key(attribute(doc, field)) for field in self.fields)]
-        else:
-            made = self._expanded(doc)
+        values = [[sort_key(attribute(doc, field))] for field in self.fields]
+        if self._array >= 0:
+            before, _, after = self.fields[self._array].partition("[*]")
+            items = attribute(doc, before)
+            path = after.lstrip(".")
+            elements = [attribute(item, path) if path else item for item in (items if isinstance(items, list) else [])]
+            values[self._array] = list(dict.fromkeys(map(sort_key, elements)))
+        made: list[Entry] = [()]
+        for choices in values:
+            made = [(*entry, value) for entry in made for value in choices]
         return [entry for entry in made if NULL_KEY not in entry] if self.sparse else made
 
-    def _expanded(self, doc: Document) -> list[Entry]:
-        before, _, after = self.fields[self._array].partition("[*]")
-        items = attribute(doc, before)
-        elements = items if isinstance(items, list) else []
-        path = after.lstrip(".")
-        rows = []
-        for element in elements:
-            value = attribute(element, path) if path else element
-            rows.append(
-                tuple(
-                    sort_key(value if at == self._array else attribute(doc, field))
-                    for at, field in enumerate(self.fields)
-                )
-            )
-        return list(dict.fromkeys(rows))
-
     def add(self, entry: Entry, key: str) -> None:
-        """Insert in order."""
+        """Remember that `key` holds `entry`."""
         row = (*entry, key)
         at = bisect_left(self._rows, row)
         if at == len(self._rows) or self._rows[at] != row:
@@ -98,22 +62,20 @@ class SortedIndex:
         self._rows = sorted({*self._rows, *((*entry, key) for entry, key in pairs)})
 
     def drop(self, entry: Entry, key: str) -> None:
-        """Remove by binary search."""
+        """Forget that `key` holds `entry`; nothing happens if it was not there."""
         row = (*entry, key)
         at = bisect_left(self._rows, row)
         if at < len(self._rows) and self._rows[at] == row:
             del self._rows[at]
 
     def keys_of(self, entry: Entry) -> Iterator[str]:
-        """The keys under one full entry."""
+        """The keys that may hold exactly `entry`."""
         return self.keys_between(entry, None, None)
 
     def keys_between(self, prefix: Entry, low: Bound | None, high: Bound | None) -> Iterator[str]:
         """Keys whose first fields equal `prefix` and whose next field lies between the bounds, in order."""
-        width = len(prefix)
-        start = (*prefix, low[0]) if low else prefix
-        rows = self._rows
-        at = bisect_left(rows, start)
+        width, rows = len(prefix), self._rows
+        at = bisect_left(rows, (*prefix, low[0]) if low else prefix)
         keys: list[str] = []
         while at < len(rows):
             row = rows[at]
@@ -124,10 +86,6 @@ class SortedIndex:
             at += 1
         return iter(keys)
 
-    def first_until(self, bound: SortKey) -> list[str]:
-        """Keys whose first field is a number up to `bound` (for TTL sweeps)."""
-        return list(self.keys_between((), ((2, float("-inf")), True), (bound, True)))
-
 
 def _beyond(value: SortKey, high: Bound) -> bool:
     return value > high[0] or (value == high[0] and not high[1])
@@ -136,71 +94,37 @@ def _beyond(value: SortKey, high: Bound) -> bool:
 class EdgeIndex:
     """The two hash tables `_from -> keys` and `_to -> keys` of an edge collection."""
 
-    def __init__(self) -> None:
-        self.id = "1"
-        self.name = "edge"
-        self.kind = "edge"
-        self.fields: tuple[str, ...] = ("_from", "_to")
-        self.unique = False
-        self.sparse = False
-        self.extra: dict[str, Any] = {}
-        self._keys: dict[tuple[str, str], dict[str, None]] = {}
+    fields = ("_from", "_to")
+    unique = False
 
-    def entries(self, doc: Document) -> list[tuple[str, str]]:
+    def __init__(self) -> None:
+        self.definition: Document = {"id": "1", "name": "edge", "type": "edge", "fields": ["_from", "_to"]}
+        self.definition |= {"unique": False, "sparse": False}
+        self._keys: dict[Entry, dict[str, None]] = {}
+
+    def entries(self, doc: Document) -> list[Entry]:
         """One entry per end."""
         return [("_from", doc["_from"]), ("_to", doc["_to"])]
 
-    def add(self, entry: tuple[str, str], key: str) -> None:
+    def add(self, entry: Entry, key: str) -> None:
         """Remember an edge's end."""
         self._keys.setdefault(entry, {})[key] = None
 
-    def fill(self, pairs: Sequence[tuple[tuple[str, str], str]]) -> None:
+    def fill(self, pairs: Sequence[tuple[Entry, str]]) -> None:
         """Add many."""
         for entry, key in pairs:
             self.add(entry, key)
 
-    def drop(self, entry: tuple[str, str], key: str) -> None:
+    def drop(self, entry: Entry, key: str) -> None:
         """Forget an edge's end."""
-        keys = self._keys.get(entry)
-        if keys:
-            keys.pop(key, None)
-            if not keys:
-                del self._keys[entry]
+        keys = self._keys.get(entry, {})
+        keys.pop(key, None)
+        if not keys:
+            self._keys.pop(entry, None)
 
-    def keys_of(self, entry: tuple[str, str]) -> Iterator[str]:
+    def keys_of(self, entry: Entry) -> Iterator[str]:
         """Keys of the edges with that end, oldest first."""
         return iter(list(self._keys.get(entry, ())))
 
 
-class StoredIndex:
-    """An index kept as a definition only (geo, fulltext, inverted, ...): listed, never used."""
-
-    def __init__(self, ident: str, name: str, kind: str, fields: Sequence[str], **facts: Any) -> None:
-        self.id = ident
-        self.name = name
-        self.kind = kind
-        self.fields = tuple(fields)
-        self.unique = False
-        self.sparse = bool(facts.pop("sparse", True))
-        facts.pop("unique", None)
-        self.extra: dict[str, Any] = facts
-
-    def entries(self, _doc: Document) -> list[Any]:
-        """None."""
-        return []
-
-    def add(self, entry: Any, key: str) -> None:
-        """Nothing is kept."""
-
-    def fill(self, _pairs: Sequence[tuple[Any, str]]) -> None:
-        """Nothing is kept."""
-
-    def drop(self, entry: Any, key: str) -> None:
-        """Nothing is kept."""
-
-    def keys_of(self, _entry: Any) -> Iterator[str]:
-        """None."""
-        return iter(())
-
-
-__all__ = ["Document", "EdgeIndex", "Index", "SortedIndex", "StoredIndex", "attribute"]
+Index = SortedIndex | EdgeIndex

@@ -36,11 +36,6 @@ class Log:
             raise DirectoryBusyError(str(directory)) from None
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was ever written: the directory is new."""
-        return os.fstat(self._file).st_size == 0
-
     def replay(self) -> Iterator[Record]:
         """Every whole record, in order; a torn last one is cut off."""
         whole = 0
@@ -63,8 +58,7 @@ class Log:
         """Replace the journal by an equivalent shorter one, atomically."""
         fresh = self._path.with_suffix(".new")
         with fresh.open("wb") as out:
-            for record in records:
-                out.write(_line(record))
+            out.writelines(map(_line, records))
             out.flush()
             os.fsync(out.fileno())
         fresh.replace(self._path)

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from configparser import ConfigParser
+from configparser import Error as SyntaxProblem
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.emulators.arangodb.log import LOG_NAME
 from harness.emulators.runner import ConfigError, refuse, split_address
 
-_KNOWN = {
-    "server.endpoint", "database.directory", "configuration", "server.authentication", "server.jwt-secret-keyfile",
-    "server.jwt-secret", "log.output", "log.level", "transaction.streaming-idle-timeout", "ttl.frequency",
-    "foxx.enable", "database.wait-for-sync", "query.max-runtime", "query.slow-threshold", "query.memory-limit",
-}  # fmt: skip
-_SERVER = (
-    "server.session-timeout", "server.statistics", "server.storage-engine", "server.maximal-queue-size",
-    "server.maximal-threads", "server.io-threads", "server.options-api", "server.authentication-system-only",
-    "server.authentication-unix-sockets", "server.keep-alive-timeout", "server.uid", "server.gid",
-    "database.auto-upgrade", "database.extended-names", "database.extended-names-databases",
-    "transaction.streaming-lock-timeout", "transaction.streaming-max-transaction-size", "foxx.queues", "foxx.api",
-    "javascript.startup-directory", "javascript.app-path", "javascript.enabled", "javascript.allow-admin-execute",
-    "temp.path",
-)  # fmt: skip
+_KNOWN_TEXT = """
+    configuration database.auto-upgrade database.directory database.extended-names foxx.api foxx.enable foxx.queues
+    javascript.allow-admin-execute javascript.app-path javascript.enabled log.level log.output query.global-memory-limit
+    query.max-runtime query.memory-limit query.slow-threshold server.authentication server.endpoint server.gid
+    server.io-threads server.jwt-secret server.jwt-secret-keyfile server.maximal-queue-size server.maximal-threads
+    server.options-api server.statistics server.storage-engine server.uid temp.path
+    transaction.streaming-idle-timeout transaction.streaming-lock-timeout ttl.frequency
+"""
+_KNOWN = frozenset(_KNOWN_TEXT.split())
+"""Of these only what `Options` holds has an effect; the rest sizes or switches what this server has not."""
 _PASSWORDS = ("ARANGO_ROOT_PASSWORD", "ARANGO_ROOT_PASSWORD_FILE", "ARANGO_RANDOM_ROOT_PASSWORD", "ARANGO_NO_AUTH")
-BAD_OPTION, BAD_VALUE = 3, 4
+_BAD_OPTION, _BAD_VALUE, _BAD_CONFIG = 3, 4, 6
 
 
 @dataclass(frozen=True)
@@ -40,12 +38,14 @@ class Options:
     root_password: str = ""
     idle_timeout: float = 60
     ttl_seconds: float = 30
-    wait_for_sync: bool = False
     max_runtime: float = 0
     memory_limit: int = 0
-    slow_seconds: float = 10
     log_level: str = "info"
     log_output: str = "-"
+
+
+def _bad_value(name: str, problem: str) -> None:
+    refuse(f"Error setting value for option '--{name}': {problem}", _BAD_VALUE)
 
 
 def _command_line(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -55,61 +55,51 @@ def _command_line(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield "database.directory", word
             continue
         name, equals, value = word[2:].partition("=")
-        if not equals:
-            value = next(words, "")
-            if not value or value.startswith("--"):
-                refuse(
-                    f"Error while processing command-line options: no value specified for option '--{name}'", BAD_VALUE
-                )
+        value = value if equals else next(words, "--")
+        if value.startswith("--"):
+            _bad_value(name, "no value specified")
         yield name, value
 
 
-def _ini(path: Path) -> Iterator[tuple[str, str]]:
-    section = ""
+def _file(path: str) -> Iterator[tuple[str, str]]:
+    """The options of a configuration file: `[section]` and `name = value` are `section.name`."""
+    parser = ConfigParser(interpolation=None)
     try:
-        lines = path.read_text().splitlines()
-    except OSError as error:
-        refuse(f"cannot read config file '{path}': {error.strerror}", 6)
-    for line in lines:
-        text = line.strip()
-        if text.startswith("@include "):
-            yield from _ini(Path(text.removeprefix("@include ").strip()))
-        elif text.startswith("[") and text.endswith("]"):
-            section = text[1:-1].strip() + "."
-        elif text and text[0] not in "#;":
-            name, _, value = text.partition("=")
-            yield section + name.strip(), value.strip()
+        parser.read_string(Path(path).read_text())
+    except (OSError, SyntaxProblem) as error:
+        refuse(f"cannot read config file '{path}': {error}", _BAD_CONFIG)
+    for section in parser.sections():
+        yield from ((f"{section}.{name}", value) for name, value in parser[section].items())
 
 
 def _check(name: str) -> None:
-    listed = name in _KNOWN or name in _SERVER
-    if not listed and not name.startswith(("query.", "rocksdb.", "cache.", "log.")):
+    if name not in _KNOWN and not name.startswith(("rocksdb.", "cache.")):
         text = f"Error while processing command-line options: unknown option '--{name}'"
-        refuse(f"{text}\nUse --help to get help or --help-all to get help for all options", BAD_OPTION)
-
-
-def _flag(values: Mapping[str, str], name: str, default: bool) -> bool:
-    text = values.get(name, str(default)).lower()
-    if text not in ("true", "false", "1", "0", "on", "off", "yes", "no"):
-        refuse(f"Error setting value for option '--{name}': invalid value '{text}'. type: boolean", BAD_VALUE)
-    return text in ("true", "1", "on", "yes")
+        refuse(f"{text}\nUse --help to get help or --help-all to get help for all options", _BAD_OPTION)
 
 
 def _number(values: Mapping[str, str], name: str, default: float) -> float:
     try:
         return float(values.get(name, default))
     except ValueError:
-        return refuse(f"Error setting value for option '--{name}': invalid numeric value '{values[name]}'", BAD_VALUE)
+        return refuse(f"Error setting value for option '--{name}': invalid numeric value '{values[name]}'", _BAD_VALUE)
 
 
 def _endpoint(values: Mapping[str, str]) -> tuple[str, int]:
     scheme, _, address = values.get("server.endpoint", "tcp://127.0.0.1:8529").partition("://")
     if scheme not in ("tcp", "http+tcp", "http"):
-        refuse(f"Error setting value for option '--server.endpoint': unsupported endpoint '{scheme}://'", BAD_VALUE)
+        _bad_value("server.endpoint", f"unsupported endpoint '{scheme}://'")
     try:
         return split_address(address if ":" in address else address + ":8529")
     except ConfigError as error:
-        return refuse(str(error), BAD_VALUE)
+        return refuse(str(error), _BAD_VALUE)
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes().strip()
+    except OSError as error:
+        return refuse(f"unable to read content of file '{path}': {error.strerror}")
 
 
 def _root_password(environment: Mapping[str, str], authentication: bool, initialized: bool) -> tuple[str, bool]:
@@ -120,40 +110,33 @@ def _root_password(environment: Mapping[str, str], authentication: bool, initial
     if len(given) != 1:
         refuse(
             "error: database is uninitialized and password option is not specified \n"
-            "  You need to specify one of ARANGO_ROOT_PASSWORD, ARANGO_ROOT_PASSWORD_FILE, ARANGO_NO_AUTH and "
-            "ARANGO_RANDOM_ROOT_PASSWORD"
+            f"  You need to specify one of {', '.join(_PASSWORDS)}"
         )
+    password = environment[given[0]]
     if given[0] == "ARANGO_NO_AUTH":
         return "", False
     if given[0] == "ARANGO_RANDOM_ROOT_PASSWORD":
         password = secrets.token_hex(16)
         print(f"===========================================\nGENERATED ROOT PASSWORD: {password}", flush=True)
-        return password, authentication
-    if given[0] == "ARANGO_ROOT_PASSWORD_FILE":
-        try:
-            return Path(environment[given[0]]).read_text().strip(), authentication
-        except OSError as error:
-            return refuse(f"WARNING: cannot read password file: {error}"), True
-    return environment[given[0]], authentication
+    return _read(password).decode() if given[0] == "ARANGO_ROOT_PASSWORD_FILE" else password, authentication
 
 
 def read_options(argv: Sequence[str], environment: Mapping[str, str]) -> Options:
     """The options of a start. Ends the process with arangod's exit code (3 unknown option, 4 bad value) or 1."""
     given = dict(_command_line(argv))
     config = given.get("configuration", "none")
-    values = {**(dict(_ini(Path(config))) if config != "none" else {}), **given}
+    values = {**dict(_file(config) if config != "none" else ()), **given}
     for name in values:
         _check(name)
     host, port = _endpoint(values)
     directory = Path(values["database.directory"]) if values.get("database.directory") else None
+    wanted = values.get("server.authentication", "true").lower()
+    if wanted not in ("true", "false"):
+        _bad_value("server.authentication", f"invalid value '{wanted}'. type: boolean")
     initialized = directory is not None and (directory / LOG_NAME).exists()
-    wanted = _flag(values, "server.authentication", True)
-    password, authentication = _root_password(environment, wanted, initialized)
+    password, authentication = _root_password(environment, wanted == "true", initialized)
     keyfile = values.get("server.jwt-secret-keyfile", "")
-    try:
-        secret = Path(keyfile).read_bytes().strip() if keyfile else values.get("server.jwt-secret", "").encode()
-    except OSError as error:
-        refuse(f"unable to read content of jwt-secret file: {error.strerror}")
+    secret = _read(keyfile) if keyfile else values.get("server.jwt-secret", "").encode()
     return Options(
         host=host,
         port=port,
@@ -163,10 +146,8 @@ def read_options(argv: Sequence[str], environment: Mapping[str, str]) -> Options
         root_password=password,
         idle_timeout=min(_number(values, "transaction.streaming-idle-timeout", 60), 120),
         ttl_seconds=_number(values, "ttl.frequency", 30000) / 1000,
-        wait_for_sync=_flag(values, "database.wait-for-sync", False),
         max_runtime=_number(values, "query.max-runtime", 0),
         memory_limit=int(_number(values, "query.memory-limit", 0)),
-        slow_seconds=_number(values, "query.slow-threshold", 10),
         log_level=values.get("log.level", "info").rpartition("=")[2],
         log_output=values.get("log.output", "-"),
     )

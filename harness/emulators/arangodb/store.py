@@ -22,9 +22,10 @@ class Store:
         self.defects = defects
         self.on_commit = on_commit
         self.sequence = 0
+        self.changed: set[Collection] = set()
+        """Collections with versions to prune."""
         self._next = 0
         self._snapshots: dict[int, int] = {}
-        self._changed: set[Collection] = set()
 
     def begin(self, ident: int = 0) -> Transaction:
         """A transaction whose snapshot is now. It must be committed or aborted."""
@@ -37,20 +38,14 @@ class Store:
         """Whether any other transaction is open."""
         return len(self._snapshots) > (trx in self._snapshots)
 
-    def note_history(self, collection: Collection) -> None:
-        """Remember that a collection has versions to prune."""
-        self._changed.add(collection)
-
     def close(self, trx: int) -> None:
         """End a snapshot and drop the versions only it could see."""
         del self._snapshots[trx]
-        if not self._changed:
-            return
-        oldest = min(self._snapshots.values(), default=self.sequence)
-        for collection in list(self._changed):
+        oldest = min(self._snapshots.values(), default=self.sequence) if self.changed else 0
+        for collection in list(self.changed):
             collection.prune(oldest)
             if not collection.history:
-                self._changed.discard(collection)
+                self.changed.discard(collection)
 
 
 class Transaction:
@@ -60,18 +55,13 @@ class Transaction:
         self.id = ident
         self.snapshot = snapshot
         self.wait_for_sync = False
-        self.open = True
+        self.defects = store.defects
         self._store = store
         self._undo: list[tuple[Collection, str, tuple[int, Document | None] | None]] = []
 
-    @property
-    def defects(self) -> Defects:
-        """The seeded faults of this run."""
-        return self._store.defects
-
     def get(self, collection: Collection, key: str) -> Document | None:
         """A document by key, or None."""
-        if "dirty-read" in self._store.defects and key in collection.pending:
+        if "dirty-read" in self.defects and key in collection.pending:
             return collection.pending[key][1]
         return collection.visible(key, self.id, self.snapshot)
 
@@ -88,29 +78,25 @@ class Transaction:
         if collection.exclusive_owner not in (0, self.id):
             raise LockBusyError
         before = collection.pending.get(key)
-        if "no-write-conflict" not in self._store.defects:
+        if "no-write-conflict" not in self.defects:
             self._check_conflict(collection, key, before)
         if doc is not None:
             self._check_unique(collection, key, doc)
         self._undo.append((collection, key, before))
         collection.pending[key] = (self.id, doc)
-        if doc is not None and not self._skips_index(collection, key):
+        if doc is not None and not ("stale-index" in self.defects and key in collection.current):
             collection.index_version(key, doc)
         if before is not None and before[1] is not None:
             collection.forget_version(key, before[1])
 
-    def _skips_index(self, collection: Collection, key: str) -> bool:
-        return "stale-index" in self._store.defects and key in collection.current
-
     def _check_conflict(self, collection: Collection, key: str, before: Any) -> None:
-        if before is not None and before[0] != self.id:
-            raise _conflict(collection, key)
-        if any(until > self.snapshot for until, _ in collection.history.get(key, ())):
+        written = before is not None and before[0] != self.id
+        if written or any(until > self.snapshot for until, _ in collection.history.get(key, ())):
             raise _conflict(collection, key)
 
     def _check_unique(self, collection: Collection, key: str, doc: Document) -> None:
         for index in collection.indexes:
-            if not index.unique or "duplicate-unique" in self._store.defects:
+            if not index.unique or "duplicate-unique" in self.defects:
                 continue
             for entry in index.entries(doc):
                 for other in index.keys_of(entry):
@@ -125,7 +111,7 @@ class Transaction:
         if pending is not None and any(entry in index.entries(doc) for doc in (committed, pending[1]) if doc):
             raise _conflict(collection, other, index)
         if committed is not None and entry in index.entries(committed):
-            raise duplicate(index.name, index.kind, ", ".join(index.fields), committed)
+            raise duplicate(index.definition, committed)
 
     def savepoint(self) -> int:
         """A mark `rollback` can return to."""
@@ -143,65 +129,61 @@ class Transaction:
             if written is not None:
                 collection.forget_version(key, written)
 
-    def writes(self) -> list[Write]:
-        """What a commit would change: the last state of every document written."""
-        touched = dict.fromkeys((collection, key) for collection, key, _ in self._undo)
-        return [(collection, key, collection.pending[key][1]) for collection, key in touched]
-
     def commit(self) -> None:
         """Make the writes durable, then visible, all at once."""
-        writes = self.writes()
-        if "partial-commit" in self._store.defects and self.id > 0 and len({w[0] for w in writes}) > 1:
+        touched = dict.fromkeys((collection, key) for collection, key, _ in self._undo)
+        writes = [(collection, key, collection.pending[key][1]) for collection, key in touched]
+        if "partial-commit" in self.defects and self.id > 0 and len({write[0] for write in writes}) > 1:
             writes = [write for write in writes if write[0] is not writes[-1][0]]
         if writes:
             self._store.on_commit(writes, self.wait_for_sync)
             self._store.sequence += 1
-            for collection, key, doc in writes:
-                self._apply(collection, key, doc)
-        for collection, key in {(undo[0], undo[1]) for undo in self._undo}:
+        for collection, key, doc in writes:
+            self._apply(collection, key, doc)
+        for collection, key in touched:
             written = collection.pending.pop(key)[1]
             if written is not None and written is not collection.current.get(key):
                 collection.forget_version(key, written)
-        self._end()
+        self._undo = []
+        self._store.close(self.id)
 
     def _apply(self, collection: Collection, key: str, doc: Document | None) -> None:
         old = collection.current.get(key)
         if self._store.readers_beside(self.id):
             collection.history.setdefault(key, []).append((self._store.sequence, old))
-            self._store.note_history(collection)
+            self._store.changed.add(collection)
         if doc is None:
             collection.current.pop(key, None)
         else:
             collection.current[key] = doc
-            collection.revision = doc["_rev"]
         if old is not None and key not in collection.history:
             collection.forget_version(key, old)
 
     def abort(self) -> None:
         """Forget the writes."""
-        if "abort-commits" in self._store.defects and self.id > 0:
-            return self.commit()
+        if "abort-commits" in self.defects and self.id > 0:
+            self.commit()
+            return
         self.rollback(0)
-        return self._end()
-
-    def _end(self) -> None:
-        self.open = False
-        self._undo = []
         self._store.close(self.id)
 
 
+_PRIMARY = {"name": "primary", "type": "primary", "fields": ["_key"]}
+
+
+def _where(index: Document) -> str:
+    return f"in index {index['name']} of type {index['type']} over '{', '.join(index['fields'])}'"
+
+
 def _conflict(collection: Collection, key: str, index: Index | None = None) -> ArangoError:
-    where = f"index {index.name} of type {index.kind}" if index else "index primary of type primary"
-    over = ", ".join(index.fields) if index else "_key"
     facts = {"_key": key, "_id": f"{collection.name}/{key}"}
     if key in collection.current:
         facts["_rev"] = collection.current[key]["_rev"]
-    text = f"write-write conflict - in {where} over '{over}'; document key: {key}"
-    return ArangoError(1200, text, extra=facts)
+    where = _where(index.definition if index else _PRIMARY)
+    return ArangoError(1200, f"write-write conflict - {where}; document key: {key}", extra=facts)
 
 
-def duplicate(name: str, kind: str, fields: str, existing: Document) -> ArangoError:
-    """Error 1210 about `existing`, in the server's words."""
-    text = f"unique constraint violated - in index {name} of type {kind} over '{fields}'; conflicting key: "
-    facts = {name: existing[name] for name in ("_id", "_key", "_rev")}
-    return ArangoError(1210, text + existing["_key"], extra=facts)
+def duplicate(index: Document | None, existing: Document) -> ArangoError:
+    """Error 1210 about `existing`, in the server's words; without an index it is about the primary one."""
+    text = f"unique constraint violated - {_where(index or _PRIMARY)}; conflicting key: {existing['_key']}"
+    return ArangoError(1210, text, extra={name: existing[name] for name in ("_id", "_key", "_rev")})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from harness.emulators.arangodb.catalog import Database
@@ -12,7 +12,7 @@ from harness.emulators.arangodb.errors import ArangoError, LockBusyError
 from harness.emulators.arangodb.store import Store, Transaction
 from harness.emulators.arangodb.ticks import Ticks
 
-GARBAGE_SECONDS = 600
+_GARBAGE_SECONDS = 600
 
 
 @dataclass
@@ -24,33 +24,32 @@ class Stream:
     database: str
     trx: Transaction
     read: set[str]
-    write: set[str]
+    write: dict[str, Collection]
     allow_implicit: bool
     deadline: float
     status: str = "running"
     busy: bool = False
     expired: bool = False
-    locked: list[Collection] = field(default_factory=list)
 
-    def may_read(self, collection: Collection) -> None:
-        """Raises ArangoError 1652 for an undeclared collection without allowImplicit."""
-        if not self.allow_implicit and collection.name not in self.read | self.write:
-            raise ArangoError(1652, f"unregistered collection used in transaction: {collection.name} [read]")
-
-    def may_write(self, collection: Collection) -> None:
-        """Raises ArangoError 1652 for a collection not declared for writing."""
-        if collection.name not in self.write:
-            raise ArangoError(1652, f"unregistered collection used in transaction: {collection.name} [write]")
+    def authorize(self, collection: Collection, write: bool) -> None:
+        """Raises ArangoError 1652 for an undeclared collection; reading one is fine with allowImplicit."""
+        implicit = not write and (self.allow_implicit or collection.name in self.read)
+        if not implicit and collection.name not in self.write:
+            way = "write" if write else "read"
+            raise ArangoError(1652, f"unregistered collection used in transaction: {collection.name} [{way}]")
 
     def facts(self) -> dict[str, Any]:
         """The transaction as the API shows it."""
         return {"id": self.id, "status": self.status}
 
 
-def _names(given: Any) -> list[str]:
-    if given is None:
-        return []
-    names = [given] if isinstance(given, str) else given
+def declared(body: dict[str, Any], mode: str) -> list[str]:
+    """The collections a body declares for `read`, `write` or `exclusive`. Raises ArangoError 10."""
+    wanted = body.get("collections")
+    if not isinstance(wanted, dict):
+        raise ArangoError(10, "missing/invalid collections definition for transaction")
+    names = wanted.get(mode) or []
+    names = [names] if isinstance(names, str) else names
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ArangoError(10, "invalid type for collections in transaction")
     return names
@@ -65,38 +64,39 @@ class Streams:
 
     def begin(self, database: Database, user: str, body: dict[str, Any]) -> Stream:
         """Raises ArangoError 10, 1203, or LockBusyError while an exclusive lock stands in the way."""
-        wanted = body.get("collections")
-        if not isinstance(wanted, dict):
-            raise ArangoError(10, "missing/invalid collections definition for transaction")
-        read, write, exclusive = (_names(wanted.get(mode)) for mode in ("read", "write", "exclusive"))
-        found = {name: database.find(name) for name in (*read, *write, *exclusive)}
+        read, write, exclusive = (
+            [database.find(name) for name in declared(body, mode)] for mode in ("read", "write", "exclusive")
+        )
         self.sweep()
-        _check_locks([found[name] for name in write], [found[name] for name in exclusive])
+        owned = any(collection.exclusive_owner for collection in (*write, *exclusive))
+        if owned or any(collection.writers for collection in exclusive):
+            raise LockBusyError
         ident = self._ticks.next()
         trx = self._store.begin(ident)
         trx.wait_for_sync = bool(body.get("waitForSync"))
-        stream = Stream(
-            str(ident), user, database.name, trx,
-            {found[name].name for name in read}, {found[name].name for name in (*write, *exclusive)},
-            bool(body.get("allowImplicit", True)), self._clock() + self._idle,
-        )  # fmt: skip
-        for name in write:
-            found[name].writers.add(ident)
-        for name in exclusive:
-            found[name].exclusive_owner = ident
-        stream.locked = [found[name] for name in (*write, *exclusive)]
+        names, writable = {item.name for item in read}, {item.name: item for item in (*write, *exclusive)}
+        implicit, deadline = bool(body.get("allowImplicit", True)), self._clock() + self._idle
+        stream = Stream(str(ident), user, database.name, trx, names, writable, implicit, deadline)
+        for collection in write:
+            collection.writers.add(ident)
+        for collection in exclusive:
+            collection.exclusive_owner = ident
         self._streams[stream.id] = stream
         return stream
 
-    def get(self, ident: str, database: str = "") -> Stream:
+    def get(self, ident: str, database: str) -> Stream:
         """Raises ArangoError 10 for what is no id, 1655 for an unknown one."""
         if not ident.isdigit() or ident == "0":
             raise ArangoError(10, "bad transaction id")
         self.sweep()
         stream = self._streams.get(ident)
-        if stream is None or (database and stream.database != database):
+        if stream is None or stream.database != database:
             raise ArangoError(1655, f"transaction '{ident}' not found")
         return stream
+
+    def busy(self, ident: str) -> bool:
+        """Whether another request is using the transaction right now."""
+        return ident in self._streams and self._streams[ident].busy
 
     def use(self, ident: str, database: str) -> Stream:
         """A running transaction for one operation; its idle time starts anew. Raises ArangoError 1654, 1653, 28."""
@@ -107,7 +107,7 @@ class Streams:
             raise ArangoError(1653, f"transaction '{ident}' is already {stream.status}")
         if stream.busy:
             raise ArangoError(28, f"cannot write-lock, transaction {ident} is already in use")
-        stream.deadline = self._clock() + self._idle
+        self.touch(stream)
         return stream
 
     def touch(self, stream: Stream) -> None:
@@ -118,22 +118,19 @@ class Streams:
     def finish(self, ident: str, database: str, status: str) -> Stream:
         """Commit or abort; doing the same twice is fine. Raises ArangoError 1653 for the opposite, 1654."""
         stream = self.get(ident, database)
-        if stream.status == status and not stream.expired:
-            return stream
-        if stream.expired and status == "aborted":
-            return stream
-        self.use(ident, database)
+        if stream.status != status:
+            self.use(ident, database)
+            self._end(stream, status)
+        return stream
+
+    def _end(self, stream: Stream, status: str) -> None:
         if status == "committed":
             stream.trx.commit()
         else:
             stream.trx.abort()
-        self._close(stream, status)
-        return stream
-
-    def _close(self, stream: Stream, status: str) -> None:
         stream.status = status
-        stream.deadline = self._clock() + GARBAGE_SECONDS
-        for collection in stream.locked:
+        stream.deadline = self._clock() + _GARBAGE_SECONDS
+        for collection in stream.write.values():
             collection.writers.discard(stream.trx.id)
             if collection.exclusive_owner == stream.trx.id:
                 collection.exclusive_owner = 0
@@ -145,9 +142,8 @@ class Streams:
             if now < stream.deadline or stream.busy:
                 continue
             if stream.status == "running":
-                stream.trx.abort()
                 stream.expired = True
-                self._close(stream, "aborted")
+                self._end(stream, "aborted")
             else:
                 del self._streams[ident]
 
@@ -156,10 +152,3 @@ class Streams:
         self.sweep()
         own = [stream for stream in self._streams.values() if stream.user == user and stream.status == "running"]
         return [{"id": stream.id, "state": "running"} for stream in own]
-
-
-def _check_locks(write: list[Collection], exclusive: list[Collection]) -> None:
-    if any(collection.exclusive_owner for collection in (*write, *exclusive)):
-        raise LockBusyError
-    if any(collection.writers for collection in exclusive):
-        raise LockBusyError

@@ -5,32 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 _ALPHABET = "-_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-_VALUE = {letter: index for index, letter in enumerate(_ALPHABET)}
 _COUNT_BITS = 20
-
-
-def encode_revision(stamp: int) -> str:
-    """A 64-bit hybrid timestamp as `_rev` text (HybridLogicalClock.h: six bits per letter, no leading zeros)."""
-    letters = []
-    while stamp:
-        letters.append(_ALPHABET[stamp & 63])
-        stamp >>= 6
-    return "".join(reversed(letters))
-
-
-def decode_revision(revision: str) -> tuple[int, int]:
-    """The milliseconds since 1970 and the counter of a revision. Raises KeyError for a foreign letter."""
-    stamp = 0
-    for letter in revision:
-        stamp = stamp * 64 + _VALUE[letter]
-    return stamp >> _COUNT_BITS, stamp & ((1 << _COUNT_BITS) - 1)
 
 
 class Ticks:
     """Growing numbers for ids and keys, and growing revisions. `now` gives seconds since 1970."""
 
     def __init__(self, now: Callable[[], float]) -> None:
-        self.now = now
+        self._now = now
         self.last = 200
         self._stamp = 0
 
@@ -40,9 +22,13 @@ class Ticks:
         return self.last
 
     def revision(self) -> str:
-        """A revision greater than every earlier one."""
-        self._stamp = max(self._stamp + 1, int(self.now() * 1000) << _COUNT_BITS)
-        return encode_revision(self._stamp)
+        """A `_rev` greater than every earlier one: six bits per letter, no leading zeros (HybridLogicalClock.h)."""
+        self._stamp = stamp = max(self._stamp + 1, int(self._now() * 1000) << _COUNT_BITS)
+        letters = ""
+        while stamp:
+            letters = _ALPHABET[stamp & 63] + letters
+            stamp >>= 6
+        return letters
 
     def restore(self, tick: int) -> None:
         """Continue after `tick`, which a data directory remembers."""

@@ -11,30 +11,28 @@ from typing import Any
 
 from harness.emulators.arangodb.errors import ArangoError
 
-RIGHTS = ("none", "ro", "rw")
 ROOT = "root"
 
 
 @dataclass
 class User:
-    """One account. `databases` maps a database or `*` to a right, `collections` a `database/collection` one."""
+    """One account. `rights` maps `database` or `database/collection` (`*` for any) to rw, ro or none."""
 
     name: str
     salt: str = ""
     digest: str = ""
     active: bool = True
     extra: dict[str, Any] = field(default_factory=dict)
-    databases: dict[str, str] = field(default_factory=dict)
-    collections: dict[str, str] = field(default_factory=dict)
-
-    def set_password(self, password: str) -> None:
-        """Keep a salted digest of the password."""
-        self.salt = secrets.token_hex(4)
-        self.digest = _digest(self.salt, password)
+    rights: dict[str, str] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
         """The user as the API shows it."""
         return {"user": self.name, "active": self.active, "extra": self.extra}
+
+    def right(self, database: str, collection: str = "") -> str:
+        """The effective right: the collection's own, then any collection's, then the database's, then any's."""
+        narrow = (f"{database}/{collection}", f"{database}/*", "*/*") if collection else ()
+        return next((self.rights[key] for key in (*narrow, database, "*") if key in self.rights), "none")
 
 
 def _digest(salt: str, password: str) -> str:
@@ -50,15 +48,11 @@ class Users:
         self._accept_any = accept_any_password
 
     def load(self, name: str, facts: dict[str, Any] | None) -> None:
-        """Take over a saved user."""
+        """Take over a saved user, or forget one."""
         if facts is None:
             self._users.pop(name, None)
         else:
             self._users[name] = User(**facts)
-
-    def save(self, user: User) -> None:
-        """Journal a user as it is now."""
-        self._save(user.name, asdict(user))
 
     def all(self) -> list[User]:
         """Every user by name."""
@@ -70,28 +64,30 @@ class Users:
             raise ArangoError(1703)
         return self._users[name]
 
-    def create(self, name: Any, password: Any, active: Any = True, extra: Any = None) -> User:
-        """Raises ArangoError 1702, or 1700 for an empty name."""
+    def create(self, name: Any, body: dict[str, Any]) -> User:
+        """A user with the body's `passwd`, `active` and `extra`. Raises ArangoError 1702, or 1700 for no name."""
         if not isinstance(name, str) or not name:
             raise ArangoError(1700, "invalid user name")
         if name in self._users:
             raise ArangoError(1702)
-        return self._set(User(name), password or "", active, extra)
+        self._users[name] = User(name)
+        return self.change(name, {"passwd": "", **body})
 
-    def change(self, name: str, body: dict[str, Any], *, replace: bool) -> User:
-        """PATCH changes what is given; PUT (`replace`) sets the rest to defaults. Raises ArangoError 1703."""
+    def change(self, name: str, body: dict[str, Any]) -> User:
+        """Set what the body gives of `passwd`, `active` and `extra`. Raises ArangoError 1703."""
         user = self.get(name)
-        active = body.get("active", True if replace else user.active)
-        extra = body.get("extra", {} if replace else user.extra)
-        return self._set(user, body.get("passwd", "" if replace else None), active, extra)
-
-    def _set(self, user: User, password: Any, active: Any, extra: Any) -> User:
-        if password is not None:
-            user.set_password(str(password))
-        user.active, user.extra = active is None or bool(active), extra if isinstance(extra, dict) else {}
-        self.save(user)
-        self._users[user.name] = user
+        if "passwd" in body:
+            user.salt = secrets.token_hex(4)
+            user.digest = _digest(user.salt, str(body["passwd"] or ""))
+        user.active = user.active if body.get("active") is None else bool(body["active"])
+        user.extra = body.get("extra") or user.extra
+        self._save(name, asdict(user))
         return user
+
+    def replace(self, name: str, body: dict[str, Any]) -> User:
+        """As `change`, what is not given set to its default. Raises ArangoError 1703."""
+        self.get(name).extra = {}
+        return self.change(name, {"passwd": "", "active": True, **body})
 
     def remove(self, name: str) -> None:
         """Raises ArangoError 1703."""
@@ -110,37 +106,16 @@ class Users:
         """Whether an active user has this name."""
         return name in self._users and self._users[name].active
 
-    def grant(self, name: str, database: str, collection: str, right: Any) -> None:
-        """Set a right. Raises ArangoError 1703, 10."""
+    def grant(self, name: str, what: str, right: Any) -> None:
+        """Set a right, or with None take it back. Raises ArangoError 1703, 10."""
         user = self.get(name)
-        if right not in RIGHTS:
+        if right not in ("none", "ro", "rw", None):
             raise ArangoError(10, "expecting 'grant' to be one of none, ro, rw")
-        if collection:
-            user.collections[f"{database}/{collection}"] = right
-        else:
-            user.databases[database] = right
-        self.save(user)
+        user.rights.pop(what, None)
+        if right:
+            user.rights[what] = right
+        self._save(name, asdict(user))
 
-    def revoke(self, name: str, database: str, collection: str) -> None:
-        """Back to the default. Raises ArangoError 1703."""
-        user = self.get(name)
-        if collection:
-            user.collections.pop(f"{database}/{collection}", None)
-        else:
-            user.databases.pop(database, None)
-        self.save(user)
-
-    def database_right(self, name: str, database: str) -> str:
-        """The effective right: explicit, else that of `*`, else none."""
-        user = self._users.get(name)
-        return user.databases.get(database, user.databases.get("*", "none")) if user else "none"
-
-    def collection_right(self, name: str, database: str, collection: str) -> str:
-        """The effective right: explicit, else the database's `*`, else the database's own."""
-        user = self._users.get(name)
-        if user is None:
-            return "none"
-        for key in (f"{database}/{collection}", f"{database}/*", "*/*"):
-            if key in user.collections:
-                return user.collections[key]
-        return self.database_right(name, database)
+    def right(self, name: str, database: str, collection: str = "") -> str:
+        """A user's effective right; `none` for nobody."""
+        return self._users[name].right(database, collection) if name in self._users else "none"

@@ -18,6 +18,7 @@ from harness.emulators.arangodb.collection import Collection
 from harness.emulators.arangodb.indexes import Bound, EdgeIndex, Index, SortedIndex
 
 _MIRROR = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}
+_PRIMARY = {"id": "0", "type": "primary", "name": "primary", "fields": ["_key"], "unique": True, "sparse": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A way into a collection: the index's facts, and the candidate keys for a row."""
+    """A way into a collection: the index's facts, the candidate keys for a row, and how much it narrows."""
 
     index: dict[str, Any]
     keys: Callable[[Row], Iterable[str]]
@@ -50,54 +51,24 @@ def free_names(node: Any) -> Iterator[str]:
             yield from free_names(getattr(node, field.name))
 
 
-def path_of(node: ast.Expr, variable: str) -> str:
+def _path_of(node: ast.Expr, variable: str) -> str:
     """The dotted path of `variable.a.b`, or "" if the expression is something else."""
     names: list[str] = []
-    while True:
-        if isinstance(node, ast.Attribute):
-            names.append(node.name)
-        elif (
-            isinstance(node, ast.Element) and isinstance(node.index, ast.Literal) and isinstance(node.index.value, str)
-        ):
-            names.append(node.index.value)
-        else:
-            break
+    while isinstance(node, ast.Element) and isinstance(node.index, ast.Literal) and isinstance(node.index.value, str):
+        names.append(node.index.value)
         node = node.base
     return ".".join(reversed(names)) if isinstance(node, ast.Name) and node.name == variable else ""
 
 
-def conjuncts(node: ast.Expr) -> list[ast.Expr]:
-    """The parts of a condition that must all hold."""
-    if isinstance(node, ast.Binary) and node.op == "AND":
-        return conjuncts(node.left) + conjuncts(node.right)
+def _parts(node: ast.Expr, op: str) -> list[ast.Expr]:
+    """What AND or OR connects."""
+    if isinstance(node, ast.Binary) and node.op == op:
+        return _parts(node.left, op) + _parts(node.right, op)
     return [node]
-
-
-def _branches(node: ast.Expr) -> list[ast.Expr]:
-    if isinstance(node, ast.Binary) and node.op == "OR":
-        return _branches(node.left) + _branches(node.right)
-    return [node]
-
-
-def _term(node: ast.Expr, variable: str, known: frozenset[str]) -> Term | None:
-    if not isinstance(node, ast.Binary):
-        return None
-    left, right = path_of(node.left, variable), path_of(node.right, variable)
-    if left and node.op in ("==", "<", "<=", ">", ">=", "IN") and _known(node.right, known):
-        return Term(left, node.op, node.right)
-    if right and node.op in _MIRROR and _known(node.left, known):
-        return Term(right, _MIRROR[node.op], node.left)
-    if right and node.op == "IN" and _known(node.left, known):
-        return Term(right + "[*]", "==", node.left)
-    return None
-
-
-def _known(node: ast.Expr, known: frozenset[str]) -> bool:
-    return not isinstance(node, ast.Subquery | ast.DataSource) and all(name in known for name in free_names(node))
 
 
 class AccessFinder:
-    """Finds accesses for one FOR. `compile_value` compiles an expression over the row before the FOR."""
+    """Finds accesses for one FOR. `known` are the variables before it, `compile_value` compiles over their row."""
 
     def __init__(
         self,
@@ -106,31 +77,44 @@ class AccessFinder:
         known: frozenset[str],
         compile_value: Callable[[ast.Expr], Evaluate],
     ) -> None:
-        self._collection = collection
-        self._variable = variable
-        self._known = known
-        self._compile = compile_value
+        self._collection, self._variable = collection, variable
+        self._known, self._compile = known, compile_value
 
     def find(self, conditions: list[ast.Expr]) -> list[Access]:
         """The accesses whose union holds every match; empty when only a full scan does."""
-        parts = [part for condition in conditions for part in conjuncts(condition)]
+        parts = [part for condition in conditions for part in _parts(condition, "AND")]
         best = self._best(parts)
         if best is not None:
             return [best]
         for part in parts:
-            branches = _branches(part)
-            if len(branches) > 1:
-                found = [self._best(conjuncts(branch)) for branch in branches]
-                if all(found):
-                    return [access for access in found if access is not None]
+            found = [self._best(_parts(branch, "AND")) for branch in _parts(part, "OR")]
+            if len(found) > 1 and all(found):
+                return [access for access in found if access is not None]
         return []
 
     def _best(self, parts: list[ast.Expr]) -> Access | None:
-        terms = [term for part in parts if (term := _term(part, self._variable, self._known)) is not None]
-        found = [self._primary(terms)]
-        found += [self._through(index, terms) for index in self._collection.indexes]
-        usable = [access for access in found if access is not None]
-        return max(usable, key=lambda access: access.score, default=None)
+        terms = [term for part in parts if (term := self._term(part)) is not None]
+        found = [self._primary(terms), *(self._through(index, terms) for index in self._collection.indexes)]
+        return max((one for one in found if one is not None), key=lambda access: access.score, default=None)
+
+    def _through(self, index: Index, terms: list[Term]) -> Access | None:
+        return self._sorted(index, terms) if isinstance(index, SortedIndex) else self._edge(index, terms)
+
+    def _term(self, node: ast.Expr) -> Term | None:
+        if not isinstance(node, ast.Binary):
+            return None
+        left, right = _path_of(node.left, self._variable), _path_of(node.right, self._variable)
+        if left and (node.op in _MIRROR or node.op == "IN") and self._is_known(node.right):
+            return Term(left, node.op, node.right)
+        if right and node.op in _MIRROR and self._is_known(node.left):
+            return Term(right, _MIRROR[node.op], node.left)
+        if right and node.op == "IN" and self._is_known(node.left):
+            return Term(right + "[*]", "==", node.left)
+        return None
+
+    def _is_known(self, node: ast.Expr) -> bool:
+        is_query = isinstance(node, ast.Subquery | ast.DataSource)
+        return not is_query and all(name in self._known for name in free_names(node))
 
     def _values(self, term: Term) -> Callable[[Row], list[Any]]:
         value = self._compile(term.value)
@@ -139,26 +123,20 @@ class AccessFinder:
         return lambda row: [value(row)]
 
     def _primary(self, terms: list[Term]) -> Access | None:
-        term = next((term for term in terms if term.path in ("_key", "_id") and term.op in ("==", "IN")), None)
+        term = _first(terms, ("_key", "_id"), ("==", "IN"))
         if term is None:
             return None
         values, prefix = self._values(term), "" if term.path == "_key" else self._collection.name + "/"
-        facts = {"id": "0", "type": "primary", "name": "primary", "fields": ["_key"], "unique": True, "sparse": False}
 
         def keys(row: Row) -> Iterator[str]:
             for value in values(row):
                 if isinstance(value, str) and value.startswith(prefix):
                     yield value[len(prefix) :]
 
-        return Access(facts, keys, 1000)
-
-    def _through(self, index: Index, terms: list[Term]) -> Access | None:
-        if isinstance(index, EdgeIndex):
-            return self._edge(index, terms)
-        return self._sorted(index, terms) if isinstance(index, SortedIndex) else None
+        return Access(_PRIMARY, keys, 1000)
 
     def _edge(self, index: EdgeIndex, terms: list[Term]) -> Access | None:
-        term = next((term for term in terms if term.path in ("_from", "_to") and term.op in ("==", "IN")), None)
+        term = _first(terms, ("_from", "_to"), ("==", "IN"))
         if term is None:
             return None
         values = self._values(term)
@@ -167,42 +145,42 @@ class AccessFinder:
             for value in values(row):
                 yield from index.keys_of((term.path, value)) if isinstance(value, str) else ()
 
-        return Access(describe(index, self._collection), keys, 15)
+        return Access(index.definition, keys, 15)
 
     def _sorted(self, index: SortedIndex, terms: list[Term]) -> Access | None:
+        """Equality on the first fields, then a range on the next one."""
         usable = [term for term in terms if not index.sparse or _excludes_null(term)]
         prefix: list[Callable[[Row], list[Any]]] = []
         low = high = None
         for field in index.fields:
-            term = next((term for term in usable if term.path == field and term.op in ("==", "IN")), None)
+            term = _first(usable, (field,), ("==", "IN"))
             if term is None:
-                low = next((term for term in usable if term.path == field and term.op in (">", ">=")), None)
-                high = next((term for term in usable if term.path == field and term.op in ("<", "<=")), None)
+                low, high = _first(usable, (field,), (">", ">=")), _first(usable, (field,), ("<", "<="))
                 break
             prefix.append(self._values(term))
-        if not prefix and not low and not high:
+        covered = len(prefix) + bool(low or high)
+        if not covered or (index.sparse and covered < len(index.fields)):
             return None
-        if index.sparse and len(prefix) + bool(low or high) < len(index.fields):
-            return None
-        return self._range(index, prefix, low, high)
-
-    def _range(
-        self, index: SortedIndex, prefix: list[Callable[[Row], list[Any]]], low: Term | None, high: Term | None
-    ) -> Access:
-        lower = self._bound(low) if low else None
-        upper = self._bound(high) if high else None
+        lower, upper = (self._bound(term) if term else _unbounded for term in (low, high))
 
         def keys(row: Row) -> Iterator[str]:
             for values in product(*(part(row) for part in prefix)):
-                entry = tuple(sort_key(value) for value in values)
-                yield from index.keys_between(entry, lower(row) if lower else None, upper(row) if upper else None)
+                yield from index.keys_between(tuple(map(sort_key, values)), lower(row), upper(row))
 
         score = 10 * len(prefix) + 4 * bool(low) + 4 * bool(high) + 5 * index.unique
-        return Access(describe(index, self._collection), keys, score)
+        return Access(index.definition, keys, score)
 
-    def _bound(self, term: Term) -> Callable[[Row], Bound]:
+    def _bound(self, term: Term) -> Callable[[Row], Bound | None]:
         value, inclusive = self._compile(term.value), term.op in ("<=", ">=")
         return lambda row: (sort_key(value(row)), inclusive)
+
+
+def _unbounded(_row: Row) -> Bound | None:
+    return None
+
+
+def _first(terms: list[Term], paths: tuple[str, ...], operators: tuple[str, ...]) -> Term | None:
+    return next((term for term in terms if term.path in paths and term.op in operators), None)
 
 
 def _excludes_null(term: Term) -> bool:
@@ -212,12 +190,3 @@ def _excludes_null(term: Term) -> bool:
     if term.op == "IN":
         return isinstance(term.value.value, list) and None not in term.value.value
     return term.op == ">" or sort_key(term.value.value) != NULL_KEY
-
-
-def describe(index: Index, collection: Collection) -> dict[str, Any]:
-    """An index as it stands in an explained plan."""
-    facts = {"id": index.id, "type": index.kind, "name": index.name, "fields": list(index.fields)}
-    return {**facts, "unique": index.unique, "sparse": index.sparse, "collection": collection.name}
-
-
-__all__ = ["Access", "AccessFinder", "conjuncts", "describe", "free_names", "path_of"]

@@ -20,10 +20,9 @@ class Literal(Expr):
 
 @dataclass(slots=True, eq=False)
 class Name(Expr):
-    """A variable, or a collection if no such variable is in scope. `at` is its place in the text."""
+    """A variable, or a collection if no such variable is in scope."""
 
     name: str
-    at: int
 
 
 @dataclass(slots=True, eq=False)
@@ -34,53 +33,22 @@ class DataSource(Expr):
 
 
 @dataclass(slots=True, eq=False)
-class Attribute(Expr):
-    """`base.name`."""
-
-    base: Expr
-    name: str
-
-
-@dataclass(slots=True, eq=False)
 class Element(Expr):
-    """`base[index]`."""
+    """`base[index]`; `base.name` is one with a literal index."""
 
     base: Expr
     index: Expr
 
 
 @dataclass(slots=True, eq=False)
-class Current(Expr):
-    """The element an array expansion is looking at."""
-
-
-@dataclass(slots=True, eq=False)
-class Inline:
-    """What may stand in `[* ...]` or `[? ...]`."""
-
-    condition: Expr | None = None
-    limit: tuple[Expr | None, Expr] | None = None
-    result: Expr | None = None
-    quantifier: str = ""
-    at_least: Expr | None = None
-
-
-@dataclass(slots=True, eq=False)
 class Expansion(Expr):
-    """`base[*...]suffix`, where `suffix` is an expression over Current; `levels` is the number of stars."""
+    """`base[* FILTER condition LIMIT offset, count RETURN result]suffix`; the later three are over CURRENT."""
 
     base: Expr
-    levels: int
-    inline: Inline
-    suffix: Expr | None
-
-
-@dataclass(slots=True, eq=False)
-class Question(Expr):
-    """`base[? quantifier FILTER condition]`."""
-
-    base: Expr
-    inline: Inline
+    condition: Expr | None = None
+    limit: Limit | None = None
+    result: Expr | None = None
+    suffix: Expr | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -102,10 +70,9 @@ class Binary(Expr):
 
 @dataclass(slots=True, eq=False)
 class Quantified(Expr):
-    """`left ALL|ANY|NONE|AT LEAST(n) op right`."""
+    """`left ALL|ANY|NONE op right`."""
 
     quantifier: str
-    at_least: Expr | None
     op: str
     left: Expr
     right: Expr
@@ -126,7 +93,6 @@ class Call(Expr):
 
     name: str
     args: list[Expr]
-    at: int
 
 
 @dataclass(slots=True, eq=False)
@@ -151,13 +117,6 @@ class Subquery(Expr):
 
 
 @dataclass(slots=True, eq=False)
-class Filtering(Expr):
-    """The condition of `UPSERT FILTER`, about `$CURRENT`."""
-
-    condition: Expr
-
-
-@dataclass(slots=True, eq=False)
 class Statement:
     """Any statement."""
 
@@ -172,38 +131,22 @@ class For(Statement):
 
 
 @dataclass(slots=True, eq=False)
-class GraphSource:
-    """Where edges come from: a named graph, or edge collections with their own directions."""
+class Walk(Statement):
+    """A traversal (`kind` is empty), or SHORTEST_PATH and its relatives, which have a `target`.
 
-    graph: Expr | None = None
-    collections: list[tuple[str, DataSource]] = field(default_factory=list)
-
-
-@dataclass(slots=True, eq=False)
-class Traverse(Statement):
-    """`FOR v, e, p IN min..max DIRECTION start ...`."""
-
-    variables: list[str]
-    depth: Expr | None
-    direction: str
-    start: Expr
-    source: GraphSource
-    prune: Expr | None = None
-    prune_variable: str = ""
-    options: Expr | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Paths(Statement):
-    """`FOR ... SHORTEST_PATH | K_SHORTEST_PATHS | K_PATHS | ALL_SHORTEST_PATHS a TO b`."""
+    Edges come from a named graph or from edge collections, each with a direction of its own.
+    """
 
     kind: str
     variables: list[str]
-    depth: Expr | None
+    depth: Expr
     direction: str
     start: Expr
-    target: Expr
-    source: GraphSource
+    target: Expr | None = None
+    graph: Expr | None = None
+    edges: list[tuple[str, DataSource]] = field(default_factory=list)
+    prune: Expr | None = None
+    prune_variable: str = ""
     options: Expr | None = None
 
 
@@ -224,16 +167,16 @@ class Filter(Statement):
 
 @dataclass(slots=True, eq=False)
 class Sort(Statement):
-    """`SORT a ASC, b DESC`; the direction is a word or an expression."""
+    """`SORT a ASC, b DESC`: each key and whether it falls."""
 
-    keys: list[tuple[Expr, str | Expr]]
+    keys: list[tuple[Expr, bool]]
 
 
 @dataclass(slots=True, eq=False)
 class Limit(Statement):
     """`LIMIT offset, count`."""
 
-    offset: Expr | None
+    offset: Expr
     count: Expr
 
 
@@ -247,7 +190,6 @@ class Collect(Statement):
     projection: Expr | None = None
     keep: list[str] | None = None
     count_into: str = ""
-    options: Expr | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -9,15 +9,13 @@ from typing import Any
 
 from harness.emulators.arangodb.catalog import Database
 from harness.emulators.arangodb.collection import Collection
-from harness.emulators.arangodb.documents import Documents, split_id
+from harness.emulators.arangodb.documents import Documents
 from harness.emulators.arangodb.errors import ArangoError
 from harness.emulators.arangodb.indexes import Document
 from harness.emulators.arangodb.store import Transaction
 
 Row = dict[str, Any]
 Evaluate = Callable[[Row], Any]
-GraphLookup = Callable[[str], Document]
-"""A graph's definition by name. Raises ArangoError 1924."""
 
 
 class AqlWarning(Exception):
@@ -28,7 +26,7 @@ class AqlWarning(Exception):
         self.number = number
 
 
-@dataclass
+@dataclass(frozen=True)
 class Limits:
     """Options of a query that bound it; zero means no bound. Seconds and bytes."""
 
@@ -40,34 +38,34 @@ class Limits:
 
 @dataclass
 class Context:
-    """One query's surroundings. `pause` lets other requests run and is called now and then."""
+    """One query's surroundings.
+
+    `authorize` raises for a collection that may not be read or (True) written, `graph` gives a graph's definition by
+    name or raises ArangoError 1924, `pause` lets other requests run and is called now and then.
+    """
 
     database: Database
     trx: Transaction
     documents: Documents
     authorize: Callable[[Collection, bool], None]
-    graph: GraphLookup
-    user: str = "root"
+    graph: Callable[[str], Document]
     limits: Limits = field(default_factory=Limits)
     pause: Callable[[float], None] = lambda _seconds: None
     killed: bool = False
+    memory: int = 0
     stats: dict[str, int] = field(default_factory=dict)
     warnings: list[dict[str, Any]] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     read: dict[str, Collection] = field(default_factory=dict)
     written: dict[str, Collection] = field(default_factory=dict)
-    may_read: Callable[[Collection], None] = lambda _collection: None
-    may_write: Callable[[Collection], None] = lambda _collection: None
     _work: int = 0
-    _memory: int = 0
 
     def collection(self, name: str, write: bool = False) -> Collection:
-        """A collection the query names. Raises ArangoError 1203, 11, 1652, 1579."""
+        """A collection the query names. Raises ArangoError 1203, 11, 1652."""
         used = self.written if write else self.read
         if name not in used:
             found = self.database.find(name)
             self.authorize(found, write)
-            (self.may_write if write else self.may_read)(found)
             used[name] = found
         return used[name]
 
@@ -79,10 +77,7 @@ class Context:
 
     def lookup(self, ident: Any) -> Document | None:
         """A document by id, or None if the id, its collection or the document does not exist."""
-        try:
-            name, key = split_id(ident) if isinstance(ident, str) else ("", "")
-        except ArangoError:
-            return None
+        name, _, key = ident.partition("/") if isinstance(ident, str) else ("", "", "")
         if name not in self.database.collections:
             return None
         self.bump("documentLookups")
@@ -120,11 +115,6 @@ class Context:
 
     def hold(self, size: int) -> None:
         """Account for memory kept by the query, in bytes. Raises ArangoError 32 over the limit."""
-        self._memory += size
-        if self.limits.memory and self._memory > self.limits.memory:
+        self.memory += size
+        if self.limits.memory and self.memory > self.limits.memory:
             raise ArangoError(32, "AQL: query would use more memory than allowed (while executing)")
-
-    @property
-    def peak_memory(self) -> int:
-        """Bytes accounted for so far, in the server's steps of 32 KiB."""
-        return -(-self._memory // 32768) * 32768

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from harness.emulators.arangodb.aql.context import Context, Evaluate, Row
@@ -13,56 +14,60 @@ from harness.emulators.arangodb.documents import Outcome, WriteOptions, key_of
 from harness.emulators.arangodb.errors import ArangoError, LockBusyError
 
 OLD, NEW = "OLD", "NEW"
-Find = Callable[[Row], Any]
 
 
-def write_options(given: dict[str, Any]) -> WriteOptions:
-    """A modification's OPTIONS."""
-    mode = given.get("overwriteMode") or ("replace" if given.get("overwrite") else "conflict")
+@dataclass(frozen=True)
+class Parts:
+    """What a modification evaluates per row; `find` is UPSERT's search, `insert` what it inserts if that fails."""
+
+    document: Evaluate
+    changes: Evaluate
+    find: Callable[[Row], Any] | None = None
+    insert: Evaluate | None = None
+
+
+def _write_options(given: dict[str, Any]) -> WriteOptions:
     return WriteOptions(
         keep_null=truth(given.get("keepNull", True)),
         merge_objects=truth(given.get("mergeObjects", True)),
-        overwrite_mode=mode,
+        overwrite_mode=given.get("overwriteMode") or ("replace" if given.get("overwrite") else "conflict"),
         ignore_revs=truth(given.get("ignoreRevs", True)),
         version_attribute=given.get("versionAttribute") or "",
     )
 
 
 class Change(Node):
-    """One modification. All its input is read before its first write, so it never meets its own writes."""
+    """One modification: writes once per row; OLD and NEW join the row. A row whose write is ignored is left out.
 
-    def __init__(self, ctx: Context, kind: str, target: Collection, options: Evaluate | None) -> None:
-        self.kind = kind.split(maxsplit=1)[0].capitalize() + "Node"
-        self.target = target
-        self._ctx, self._kind, self._options = ctx, kind, options
-        self.document: Evaluate = lambda _row: None
-        self.changes: Evaluate | None = None
-        self.insert: Evaluate | None = None
-        self.find: Find | None = None
+    All its input is read before its first write, so it never meets its own writes.
+    """
 
-    def run(self, rows: Iterator[Row], base: Row) -> Iterator[Row]:
-        """Write once per row; OLD and NEW join the row. A row whose write is ignored is left out."""
-        given = self._options(base) if self._options else {}
-        options = write_options(given)
-        self._ctx.trx.wait_for_sync |= truth(given.get("waitForSync")) or bool(self.target.facts["waitForSync"])
+    def __init__(self, ctx: Context, kind: str, target: Collection, options: dict[str, Any], parts: Parts) -> None:
+        self.kind = ("Upsert" if parts.find else kind.capitalize()) + "Node"
+        self._ctx, self._verb, self._target, self._parts = ctx, kind, target, parts
+        self._options, self._ignore_errors = _write_options(options), truth(options.get("ignoreErrors"))
+        self._sync = truth(options.get("waitForSync")) or bool(target.facts["waitForSync"])
+
+    def run(self, rows: Iterator[Row], _base: Row) -> Iterator[Row]:
+        self._ctx.trx.wait_for_sync |= self._sync
         done = []
         for row in list(rows):
             self._ctx.step()
-            outcome = self._attempt(row, options, truth(given.get("ignoreErrors")))
+            outcome = self._attempt(row)
             if outcome is not None:
                 done.append({**row, OLD: outcome.old, NEW: outcome.new})
         return iter(done)
 
-    def _attempt(self, row: Row, options: WriteOptions, ignore_errors: bool) -> Outcome | None:
+    def _attempt(self, row: Row) -> Outcome | None:
         ctx = self._ctx
         mark = ctx.trx.savepoint()
         try:
-            outcome = self._write(row, options)
+            outcome = self._upsert(row) if self._parts.find else self._write(row)
         except LockBusyError:
             raise
         except ArangoError as error:
             ctx.trx.rollback(mark)
-            if not ignore_errors:
+            if not self._ignore_errors:
                 text = f"AQL: {error} [node #0: {self.kind}] (while executing)"
                 raise ArangoError(error.number, text, status=error.status) from error
             ctx.bump("writesIgnored")
@@ -70,38 +75,28 @@ class Change(Node):
         ctx.bump("writesExecuted" if outcome.written else "writesIgnored")
         return outcome
 
-    def _write(self, row: Row, options: WriteOptions) -> Outcome:
-        ctx, target, docs = self._ctx, self.target, self._ctx.documents
-        if self.find is not None:
-            return self._upsert(row, options)
-        document = self.document(row)
-        if self._kind == "INSERT":
-            return docs.insert(ctx.trx, target, document, options)
-        key = key_of(document)
-        if self._kind == "REMOVE":
-            return docs.remove(ctx.trx, target, key, _revision(document, options))
-        body = self.changes(row) if self.changes else document
-        return self._change(key, body, options, _revision(document, options))
+    def _write(self, row: Row) -> Outcome:
+        ctx, document = self._ctx, self._parts.document(row)
+        if self._verb == "INSERT":
+            return ctx.documents.insert(ctx.trx, self._target, document, self._options)
+        has_revision = isinstance(document, dict) and not self._options.ignore_revs
+        match = document.get("_rev") if has_revision else None
+        if self._verb == "REMOVE":
+            return ctx.documents.remove(ctx.trx, self._target, key_of(document), match)
+        return self._change(key_of(document), self._parts.changes(row), match)
 
-    def _change(self, key: str, body: Any, options: WriteOptions, match: str | None) -> Outcome:
-        docs = self._ctx.documents
-        operation = docs.update if self._kind.endswith("UPDATE") else docs.replace
-        return operation(self._ctx.trx, self.target, key, body, options, match)
+    def _change(self, key: str, body: Any, match: str | None) -> Outcome:
+        change = self._ctx.documents.update if self._verb == "UPDATE" else self._ctx.documents.replace
+        return change(self._ctx.trx, self._target, key, body, self._options, match)
 
-    def _upsert(self, row: Row, options: WriteOptions) -> Outcome:
-        found = self.find(row) if self.find else None
-        if found is None:
-            body = self.insert(row) if self.insert else None
-            return self._ctx.documents.insert(self._ctx.trx, self.target, body, options)
-        body = self.changes({**row, OLD: found}) if self.changes else None
-        return self._change(found["_key"], body, options, None)
+    def _upsert(self, row: Row) -> Outcome:
+        parts, ctx = self._parts, self._ctx
+        found = parts.find(row) if parts.find else None
+        if found is not None:
+            return self._change(found["_key"], parts.changes({**row, OLD: found}), None)
+        body = parts.insert(row) if parts.insert else None
+        return ctx.documents.insert(ctx.trx, self._target, body, self._options)
 
     def describe(self) -> dict[str, Any]:
         """The collection written to."""
-        return {"collection": self.target.name}
-
-
-def _revision(document: Any, options: WriteOptions) -> str | None:
-    if options.ignore_revs or not isinstance(document, dict):
-        return None
-    return document.get("_rev")
+        return {"collection": self._target.name}

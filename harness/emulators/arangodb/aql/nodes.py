@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any
 
 from harness.emulators.arangodb.aql.access import Access
@@ -16,15 +17,15 @@ RESULT = ""
 _ROW_BYTES = 240
 
 
-class Node:
-    """One step of a plan. `kind` is the server's name of the node type."""
+class Node(ABC):
+    """One step of a plan. `kind` is the server's name of the node type, `makes` the variable it adds."""
 
-    kind = "SingletonNode"
+    kind: str
     makes: str = ""
 
+    @abstractmethod
     def run(self, rows: Iterator[Row], base: Row) -> Iterator[Row]:
         """The rows after this step. `base` holds the variables from outside the block."""
-        raise NotImplementedError
 
     def describe(self) -> dict[str, Any]:
         """What an explained plan says beyond the node's type."""
@@ -32,7 +33,7 @@ class Node:
 
 
 class EnumerateList(Node):
-    """FOR over an array."""
+    """FOR over an array: one row per element. Anything else gives a warning and none."""
 
     kind = "EnumerateListNode"
 
@@ -41,7 +42,6 @@ class EnumerateList(Node):
         self._ctx, self._source = ctx, source
 
     def run(self, rows: Iterator[Row], _base: Row) -> Iterator[Row]:
-        """One row per element. Anything but an array gives a warning and none."""
         ctx, name = self._ctx, self.makes
         for row in rows:
             items = self._source(row)
@@ -54,47 +54,36 @@ class EnumerateList(Node):
 
 
 class EnumerateCollection(Node):
-    """FOR over a collection, by a full scan or by indexes."""
+    """FOR over a collection, by a full scan or by indexes: one row per document."""
 
     def __init__(self, ctx: Context, variable: str, collection: Collection, accesses: list[Access]) -> None:
         self.kind = "IndexNode" if accesses else "EnumerateCollectionNode"
         self.makes = variable
-        self.collection = collection
-        self.accesses = accesses
-        self._ctx = ctx
+        self._ctx, self._collection, self._accesses = ctx, collection, accesses
 
     def run(self, rows: Iterator[Row], _base: Row) -> Iterator[Row]:
-        """One row per document."""
-        ctx, name, found = self._ctx, self.makes, self._found if self.accesses else self._scan
+        ctx, name, counter = self._ctx, self.makes, "scannedIndex" if self._accesses else "scannedFull"
         for row in rows:
             ctx.bump("cursorsCreated")
-            for doc in found(row):
+            for doc in self._found(row) if self._accesses else ctx.trx.scan(self._collection):
                 ctx.step()
+                ctx.bump(counter)
                 yield {**row, name: doc}
 
-    def _scan(self, _row: Row) -> Iterator[Any]:
-        for doc in self._ctx.trx.scan(self.collection):
-            self._ctx.bump("scannedFull")
-            yield doc
-
     def _found(self, row: Row) -> Iterator[Any]:
-        ctx, collection = self._ctx, self.collection
-        for key in dict.fromkeys(key for access in self.accesses for key in access.keys(row)):
-            doc = ctx.trx.get(collection, key)
+        for key in dict.fromkeys(key for access in self._accesses for key in access.keys(row)):
+            doc = self._ctx.trx.get(self._collection, key)
             if doc is not None:
-                ctx.bump("scannedIndex")
                 yield doc
 
     def describe(self) -> dict[str, Any]:
         """The collection, and the indexes used."""
-        facts = {**super().describe(), "collection": self.collection.name}
-        return {**facts, "indexes": [access.index for access in self.accesses]} if self.accesses else facts
+        facts = {**super().describe(), "collection": self._collection.name}
+        return {**facts, "indexes": [access.index for access in self._accesses]} if self._accesses else facts
 
 
 class Calculation(Node):
-    """LET."""
-
-    kind = "CalculationNode"
+    """LET: the same rows with one more variable."""
 
     def __init__(self, variable: str, value: Evaluate, is_subquery: bool) -> None:
         self.makes = variable
@@ -102,14 +91,11 @@ class Calculation(Node):
         self._value = value
 
     def run(self, rows: Iterator[Row], _base: Row) -> Iterator[Row]:
-        """The same rows with one more variable."""
-        name, value = self.makes, self._value
-        for row in rows:
-            yield {**row, name: value(row)}
+        return ({**row, self.makes: self._value(row)} for row in rows)
 
 
 class Keep(Node):
-    """FILTER."""
+    """FILTER: the rows whose condition is true."""
 
     kind = "FilterNode"
 
@@ -117,36 +103,29 @@ class Keep(Node):
         self._ctx, self._condition = ctx, condition
 
     def run(self, rows: Iterator[Row], _base: Row) -> Iterator[Row]:
-        """The rows whose condition is true."""
-        condition, ctx = self._condition, self._ctx
         for row in rows:
-            if truth(condition(row)):
+            if truth(self._condition(row)):
                 yield row
             else:
-                ctx.bump("filtered")
+                self._ctx.bump("filtered")
 
 
 class Order(Node):
-    """SORT."""
+    """SORT: all rows in order, equal ones as they came. Each key says whether it falls."""
 
     kind = "SortNode"
 
-    def __init__(self, ctx: Context, keys: list[tuple[Evaluate, str | Evaluate]]) -> None:
+    def __init__(self, ctx: Context, keys: list[tuple[Evaluate, bool]]) -> None:
         self._ctx, self._keys = ctx, keys
 
-    def run(self, rows: Iterator[Row], base: Row) -> Iterator[Row]:
-        """All rows in order, equal ones as they came."""
-        ordered = list(_held(self._ctx, rows))
-        for value, direction in reversed(self._keys):
-            down = direction if isinstance(direction, str) else str(direction(base)).upper()
-            ordered.sort(key=lambda row, value=value: sort_key(value(row)), reverse=down == "DESC")  # type: ignore[misc]
+    def run(self, rows: Iterator[Row], _base: Row) -> Iterator[Row]:
+        ordered = []
+        for row in rows:
+            self._ctx.hold(_ROW_BYTES)
+            ordered.append(row)
+        for value, falls in reversed(self._keys):
+            ordered.sort(key=lambda row, value=value: sort_key(value(row)), reverse=falls)  # type: ignore[misc]
         return iter(ordered)
-
-
-def _held(ctx: Context, rows: Iterable[Row]) -> Iterator[Row]:
-    for row in rows:
-        ctx.hold(_ROW_BYTES)
-        yield row
 
 
 class Slice(Node):
@@ -154,27 +133,24 @@ class Slice(Node):
 
     kind = "LimitNode"
 
-    def __init__(self, ctx: Context, offset: Evaluate | None, count: Evaluate) -> None:
+    def __init__(self, ctx: Context, offset: Evaluate, count: Evaluate) -> None:
         self._ctx, self._offset, self._count = ctx, offset, count
         self.counting = False
 
     def run(self, rows: Iterator[Row], base: Row) -> Iterator[Row]:
-        """The rows inside the window. Raises ArangoError 1504 for anything but whole numbers."""
-        first = _whole(self._offset(base)) if self._offset else 0
-        value = self._count(base)
+        """Raises ArangoError 1504 for anything but whole numbers; a count of null is no bound."""
+        first, value = _whole(self._offset(base)), self._count(base)
         last = first + (_whole(value) if value is not None else 2**62)
         seen = 0
-        if self.counting:
-            self._ctx.stats["fullCount"] = 0
         while seen < last or self.counting:
             row = next(rows, None)
             if row is None:
                 break
             seen += 1
-            if self.counting:
-                self._ctx.stats["fullCount"] = seen
             if first < seen <= last:
                 yield row
+        if self.counting:
+            self._ctx.stats["fullCount"] = seen
 
 
 def _whole(value: Any) -> int:
@@ -184,27 +160,23 @@ def _whole(value: Any) -> int:
 
 
 class Give(Node):
-    """RETURN."""
+    """RETURN: rows that hold only the result."""
 
     kind = "ReturnNode"
 
-    def __init__(self, ctx: Context, value: Evaluate, distinct: bool) -> None:
-        self._ctx, self._value, self._distinct = ctx, value, distinct
+    def __init__(self, value: Evaluate, distinct: bool) -> None:
+        self._value, self._distinct = value, distinct
 
     def run(self, rows: Iterator[Row], _base: Row) -> Iterator[Row]:
-        """Rows that hold only the result."""
-        value = self._value
-        if not self._distinct:
-            for row in rows:
-                yield {RESULT: value(row)}
-            return
         seen = set()
         for row in rows:
-            result = value(row)
-            key = sort_key(result)
-            if key not in seen:
+            result = self._value(row)
+            if self._distinct:
+                key = sort_key(result)
+                if key in seen:
+                    continue
                 seen.add(key)
-                yield {RESULT: result}
+            yield {RESULT: result}
 
 
 class Block:
@@ -218,8 +190,4 @@ class Block:
         rows: Iterator[Row] = iter([base])
         for node in self.nodes:
             rows = node.run(rows, base)
-        if isinstance(self.nodes[-1], Give):
-            return [row[RESULT] for row in rows]
-        for _ in rows:
-            pass
-        return []
+        return [row[RESULT] for row in rows if RESULT in row]

@@ -1,4 +1,4 @@
-"""What AQL's operators do with values."""
+"""What AQL's operators do with values (AQL manual: "Operators")."""
 
 from __future__ import annotations
 
@@ -7,35 +7,22 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from harness.emulators.arangodb.aql.context import AqlWarning, Context
+from harness.emulators.arangodb.aql.context import AqlWarning
 from harness.emulators.arangodb.aql.values import equal, sort_key, tidy, to_number, to_string
 from harness.emulators.arangodb.errors import ArangoError
 
 _MAX_RANGE = 10_000_000
 
 
-def compare(op: str, left: Any, right: Any) -> bool:
-    """`<`, `<=`, `>` and `>=` in AQL's order."""
-    a, b = sort_key(left), sort_key(right)
-    if op == "<":
-        return a < b
-    if op == "<=":
-        return a <= b
-    return a > b if op == ">" else a >= b
-
-
 def contains(value: Any, items: Any) -> bool:
     """`value IN items`; false when `items` is no array."""
     if not isinstance(items, list):
         return False
-    if isinstance(value, str):
-        return value in items
-    return any(equal(value, item) for item in items)
+    return value in items if isinstance(value, str) else any(equal(value, item) for item in items)
 
 
 @lru_cache(maxsize=256)
-def like_pattern(pattern: str, insensitive: bool) -> re.Pattern[str]:
-    """A LIKE pattern compiled: `%`, `_`, and backslash escapes."""
+def _like_pattern(pattern: str, insensitive: bool) -> re.Pattern[str]:
     out, letters = [], iter(pattern)
     for letter in letters:
         if letter == "\\":
@@ -46,8 +33,8 @@ def like_pattern(pattern: str, insensitive: bool) -> re.Pattern[str]:
 
 
 def like(text: Any, pattern: Any, insensitive: bool = False) -> bool:
-    """`text LIKE pattern` over the whole text."""
-    return like_pattern(to_string(pattern), insensitive).fullmatch(to_string(text)) is not None
+    """`text LIKE pattern` over the whole text, with `%`, `_` and backslash escapes."""
+    return _like_pattern(to_string(pattern), insensitive).fullmatch(to_string(text)) is not None
 
 
 @lru_cache(maxsize=256)
@@ -59,43 +46,34 @@ def regex(pattern: str, insensitive: bool = False) -> re.Pattern[str]:
         raise AqlWarning(1543, "invalid regex value") from None
 
 
-def arithmetic(op: str, left: Any, right: Any, ctx: Context) -> int | float | None:
-    """`+ - * / %` with casts to number; division by zero and overflow give null."""
-    a, b = to_number(left), to_number(right)
+def _quotient(a: int | float, b: int | float) -> int | float | None:
+    if b == 0:
+        raise AqlWarning(1562, "division by zero")
+    return a // b if isinstance(a, int) and isinstance(b, int) and a % b == 0 else a / b
+
+
+def _remainder(a: int | float, b: int | float) -> int | float:
+    if b == 0:
+        raise AqlWarning(1562, "division by zero")
+    return abs(a) % abs(b) * (-1 if a < 0 else 1)
+
+
+_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": _quotient,
+    "%": _remainder,
+}
+
+
+def arithmetic(op: str, left: Any, right: Any) -> int | float | None:
+    """`+ - * / %` with casts to number; overflow gives null. Raises AqlWarning 1562 for a division by zero."""
     try:
-        if op == "+":
-            return _bounded(a + b)
-        if op == "-":
-            return _bounded(a - b)
-        if op == "*":
-            return _bounded(a * b)
-        if b == 0:
-            ctx.warn(1562, "division by zero")
-            return None
-        if op == "%":
-            return _remainder(a, b)
-        return tidy(_quotient(a, b))
+        result = _ARITHMETIC[op](to_number(left), to_number(right))
+        return tidy(result if -(2**63) <= result < 2**63 else float(result))
     except OverflowError:
         return None
-
-
-def _bounded(number: int | float) -> int | float | None:
-    if isinstance(number, int) and not -(2**63) <= number < 2**63:
-        return tidy(float(number))
-    return tidy(number)
-
-
-def _quotient(a: int | float, b: int | float) -> int | float:
-    if isinstance(a, int) and isinstance(b, int) and a % b == 0:
-        return a // b
-    return a / b
-
-
-def _remainder(a: int | float, b: int | float) -> int | float | None:
-    if isinstance(a, int) and isinstance(b, int):
-        return abs(a) % abs(b) * (-1 if a < 0 else 1)
-    rest = abs(a) % abs(b)
-    return tidy(-rest if a < 0 else rest)
 
 
 def span(low: Any, high: Any) -> range:
@@ -119,10 +97,10 @@ def _matches(left: Any, right: Any) -> bool:
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "==": equal,
     "!=": lambda left, right: not equal(left, right),
-    "<": lambda left, right: compare("<", left, right),
-    "<=": lambda left, right: compare("<=", left, right),
-    ">": lambda left, right: compare(">", left, right),
-    ">=": lambda left, right: compare(">=", left, right),
+    "<": lambda left, right: sort_key(left) < sort_key(right),
+    "<=": lambda left, right: sort_key(left) <= sort_key(right),
+    ">": lambda left, right: sort_key(left) > sort_key(right),
+    ">=": lambda left, right: sort_key(left) >= sort_key(right),
     "IN": contains,
     "NOT IN": lambda left, right: not contains(left, right),
     "LIKE": like,
@@ -130,16 +108,3 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "=~": _matches,
     "!~": lambda left, right: not _matches(left, right),
 }
-
-
-def quantify(quantifier: str, at_least: Any, matching: int, total: int) -> bool:
-    """Whether `matching` of `total` elements satisfy ALL, ANY, NONE, AT LEAST n, or a number or range."""
-    if quantifier == "ALL":
-        return matching == total
-    if quantifier == "NONE":
-        return matching == 0
-    if quantifier == "AT LEAST":
-        return matching >= to_number(at_least)
-    if quantifier == "RANGE":
-        return at_least[0] <= matching <= at_least[-1] if isinstance(at_least, list) else equal(matching, at_least)
-    return matching > 0

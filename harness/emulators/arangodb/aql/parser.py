@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.emulators.arangodb.aql import ast
-from harness.emulators.arangodb.aql.parser_expr import ExpressionParser
-from harness.emulators.arangodb.errors import ArangoError
+from harness.emulators.arangodb.aql.parse_expressions import ExpressionParser
+from harness.emulators.arangodb.errors import ArangoError, NotEmulatedError
 
 _DIRECTIONS = ("OUTBOUND", "INBOUND", "ANY")
-_PATHS = ("SHORTEST_PATH", "K_SHORTEST_PATHS", "K_PATHS", "ALL_SHORTEST_PATHS")
+_PATHS = ("SHORTEST_PATH", "K_SHORTEST_PATHS", "ALL_SHORTEST_PATHS")
 
 
 class Parser(ExpressionParser):
@@ -18,7 +18,7 @@ class Parser(ExpressionParser):
 
     def query(self) -> list[ast.Statement]:
         """All statements. Raises ArangoError 1501 and its relatives; 1552 for a bind value nobody uses."""
-        statements = self._block()
+        statements = self.block()
         if self.token.kind != "end":
             raise self.unexpected()
         for name in self.bind or {}:
@@ -26,19 +26,15 @@ class Parser(ExpressionParser):
                 raise ArangoError(1552, f"bind parameter '{name}' was not declared in the query (while parsing)")
         return statements
 
-    def subquery(self) -> list[ast.Statement]:
-        """The statements up to the closing parenthesis."""
-        return self._block()
-
-    def _block(self) -> list[ast.Statement]:
+    def block(self) -> list[ast.Statement]:
+        """The statements up to the end of the query, or to the parenthesis that closes a subquery."""
         statements: list[ast.Statement] = []
         if self.take("WITH"):
             self._collection()
             while self.take(",") or self.token.kind in ("name", "datasource"):
                 self._collection()
         while not statements or not isinstance(statements[-1], ast.Return):
-            token = self.token
-            parse = _STATEMENTS.get(str(token.value)) if token.kind == "keyword" else None
+            parse = _STATEMENTS.get(str(self.token.value)) if self.token.kind == "keyword" else None
             if parse is None:
                 break
             self.at += 1
@@ -51,135 +47,112 @@ class Parser(ExpressionParser):
 
     def _collection(self) -> ast.DataSource:
         if self.token.kind == "datasource":
-            return self.data_source()
-        if self.token.kind == "string":
-            token = self.token
-            self.at += 1
-            return ast.DataSource(str(token.value))
+            return ast.DataSource(self.bound_name("@"))
         return ast.DataSource(self.name())
 
     def _options(self) -> ast.Expr | None:
         return self.expression() if self.take_word("OPTIONS") else None
 
+    def _names(self) -> list[str]:
+        names = [self.name()]
+        while self.take(","):
+            names.append(self.name())
+        return names
+
     # -- FOR
 
     def for_(self) -> list[ast.Statement]:
         """FOR over a list, a collection, a traversal or paths."""
-        variables = [self.name()]
-        while self.take(","):
-            variables.append(self.name())
+        variables = self._names()
         self.expect("IN")
-        depth = None
+        depth: ast.Expr = ast.Literal(1)
         if not self.peek(*_DIRECTIONS):
             depth = self.expression()
-            if not self.peek(*_DIRECTIONS):
-                return self._for_list(variables, depth)
-        direction = str(self.token.value)
-        self.at += 1
-        if self.peek(*_PATHS):
-            return self._paths(variables, depth, direction)
-        start = self.expression()
-        statement = ast.Traverse(variables, depth, direction, start, self._graph_source(direction))
-        if self.take_word("PRUNE"):
-            if self.token.kind == "name" and self.peek("=", ahead=1):
-                statement.prune_variable = self.name()
-                self.at += 1
-            statement.prune = self.expression()
-        statement.options = self._options()
-        return [statement]
-
-    def _for_list(self, variables: list[str], source: ast.Expr) -> list[ast.Statement]:
+        direction = self.take(*_DIRECTIONS)
+        if direction:
+            return [self._walk(variables, depth, direction)]
         if len(variables) > 1:
             raise self.unexpected()
-        if self.peek_word("SEARCH"):
-            raise ArangoError(9, "not emulated: SEARCH", status=501)
-        return [ast.For(variables[0], source, self._options())]
+        if self.take_word("SEARCH"):
+            raise NotEmulatedError("SEARCH in AQL")
+        return [ast.For(variables[0], depth, self._options())]
 
-    def _paths(self, variables: list[str], depth: ast.Expr | None, direction: str) -> list[ast.Statement]:
-        kind = str(self.token.value)
-        self.at += 1
-        start = self.expression()
-        if not self.take_word("TO"):
-            raise self.unexpected()
-        target = self.expression()
-        source = self._graph_source(direction)
-        return [ast.Paths(kind, variables, depth, direction, start, target, source, self._options())]
+    def _walk(self, variables: list[str], depth: ast.Expr, direction: str) -> ast.Walk:
+        if self.peek("K_PATHS"):
+            raise NotEmulatedError("K_PATHS in AQL")
+        kind = self.take(*_PATHS)
+        made = ast.Walk(kind, variables, depth, direction, self.expression())
+        if kind:
+            if not self.take_word("TO"):
+                raise self.unexpected()
+            made.target = self.expression()
+        self._edges(made)
+        if not kind and self.take_word("PRUNE"):
+            if self.token.kind == "name" and self.peek("=", ahead=1):
+                made.prune_variable = self.name()
+                self.expect("=")
+            made.prune = self.expression()
+        made.options = self._options()
+        return made
 
-    def _graph_source(self, direction: str) -> ast.GraphSource:
+    def _edges(self, made: ast.Walk) -> None:
         if self.take("GRAPH"):
-            token = self.token
-            if token.kind == "name":
-                self.at += 1
-                return ast.GraphSource(ast.Literal(token.value))
-            return ast.GraphSource(self._primary())
-        collections = []
-        while True:
-            own = direction
-            if self.peek(*_DIRECTIONS):
-                own = str(self.token.value)
-                self.at += 1
-            collections.append((own, self._collection()))
-            if not self.take(","):
-                return ast.GraphSource(None, collections)
+            made.graph = ast.Literal(self.name()) if self.token.kind == "name" else self.primary()
+            return
+        while not made.edges or self.take(","):
+            own = self.take(*_DIRECTIONS) or made.direction
+            made.edges.append((own, self._collection()))
 
     # -- plain statements
 
     def let(self) -> list[ast.Statement]:
         """LET a = x, b = y."""
-        made: list[ast.Statement] = []
-        while True:
-            name = self.name()
-            self.expect("=")
-            made.append(ast.Let(name, self.expression()))
-            if not self.take(","):
-                return made
+        made: list[ast.Statement] = [ast.Let(*self._assignment())]
+        while self.take(","):
+            made.append(ast.Let(*self._assignment()))
+        return made
+
+    def _assignment(self) -> tuple[str, ast.Expr]:
+        name = self.name()
+        self.expect("=")
+        return name, self.expression()
 
     def filter(self) -> list[ast.Statement]:
         """FILTER condition."""
         return [ast.Filter(self.expression())]
 
     def sort(self) -> list[ast.Statement]:
-        """SORT keys; SORT null sorts nothing."""
-        keys: list[tuple[ast.Expr, str | ast.Expr]] = []
-        while True:
+        """SORT keys; a constant sorts nothing."""
+        keys: list[tuple[ast.Expr, bool]] = []
+        while not keys or self.take(","):
             key = self.expression()
-            direction: str | ast.Expr = "ASC"
-            if self.peek("ASC", "DESC"):
-                direction = str(self.token.value)
-                self.at += 1
-            elif self.token.kind in ("bind", "string"):
-                direction = self._primary()
-            keys.append((key, direction))
-            if not self.take(","):
-                return [ast.Sort([item for item in keys if not isinstance(item[0], ast.Literal)])]
+            keys.append((key, self.take("ASC", "DESC") == "DESC"))
+        return [ast.Sort([item for item in keys if not isinstance(item[0], ast.Literal)])]
 
     def limit(self) -> list[ast.Statement]:
         """LIMIT [offset,] count."""
-        first = self.expression()
-        return [ast.Limit(first, self.expression())] if self.take(",") else [ast.Limit(None, first)]
+        return [self.bounds()]
 
     def return_(self) -> list[ast.Statement]:
         """RETURN [DISTINCT] value."""
-        distinct = self.take("DISTINCT")
+        distinct = bool(self.take("DISTINCT"))
         return [ast.Return(self.expression(), distinct)]
 
     def collect(self) -> list[ast.Statement]:
-        """COLLECT in all its forms."""
+        """COLLECT in all its forms; how it is done (OPTIONS) is read and of no consequence."""
         made = ast.Collect([], [])
         while self.token.kind == "name" and self.peek("=", ahead=1):
             made.groups.append(self._assignment())
             if not self.take(","):
                 break
         if self.take("AGGREGATE"):
-            while True:
+            while not made.aggregates or self.take(","):
                 name, call = self._assignment()
                 if not isinstance(call, ast.Call):
-                    raise self.fail(self.token, "invalid aggregate expression", 1574)
+                    raise ArangoError(1574, "invalid aggregate expression")
                 made.aggregates.append((name, call))
-                if not self.take(","):
-                    break
         self._collect_into(made)
-        made.options = self._options()
+        self._options()
         if not (made.groups or made.aggregates or made.into or made.count_into):
             raise self.unexpected()
         return [made]
@@ -190,68 +163,51 @@ class Parser(ExpressionParser):
             if self.take("="):
                 made.projection = self.expression()
             elif self.take_word("KEEP"):
-                made.keep = [self.name()]
-                while self.take(","):
-                    made.keep.append(self.name())
+                made.keep = self._names()
         elif self.take("WITH"):
             if not self.take_word("COUNT"):
                 raise self.unexpected()
             self.expect("INTO")
             made.count_into = self.name()
 
-    def _assignment(self) -> tuple[str, ast.Expr]:
-        name = self.name()
-        self.expect("=")
-        return name, self.expression()
-
     def window(self) -> list[ast.Statement]:
         """WINDOW is not emulated."""
-        raise ArangoError(9, "not emulated: WINDOW", status=501)
+        raise NotEmulatedError("WINDOW in AQL")
 
     # -- modifications
 
-    def _target(self) -> ast.DataSource:
-        if not self.take("IN", "INTO"):
-            raise self.unexpected()
-        return self._collection()
+    def _modify(self, kind: str, document: ast.Expr, changes: ast.Expr | None = None) -> ast.Modify:
+        self.expect("IN", "INTO")
+        return ast.Modify(kind, document, self._collection(), changes, options=self._options())
 
     def insert(self) -> list[ast.Statement]:
         """INSERT document INTO collection."""
-        document = self.expression(no_in=True)
-        return [ast.Modify("INSERT", document, self._target(), options=self._options())]
+        return [self._modify("INSERT", self.expression(no_in=True))]
 
     def remove(self) -> list[ast.Statement]:
         """REMOVE document IN collection."""
-        document = self.expression(no_in=True)
-        return [ast.Modify("REMOVE", document, self._target(), options=self._options())]
+        return [self._modify("REMOVE", self.expression(no_in=True))]
 
-    def update(self) -> list[ast.Statement]:
-        """UPDATE document [WITH changes] IN collection."""
-        return self._change("UPDATE")
-
-    def replace(self) -> list[ast.Statement]:
-        """REPLACE document [WITH changes] IN collection."""
-        return self._change("REPLACE")
-
-    def _change(self, kind: str) -> list[ast.Statement]:
+    def change(self) -> list[ast.Statement]:
+        """UPDATE or REPLACE document [WITH changes] IN collection."""
+        kind = str(self.tokens[self.at - 1].value)
         document = self.expression(no_in=True)
         changes = self.expression(no_in=True) if self.take("WITH") else None
-        return [ast.Modify(kind, document, self._target(), changes, options=self._options())]
+        return [self._modify(kind, document, changes)]
 
     def upsert(self) -> list[ast.Statement]:
         """UPSERT search INSERT document UPDATE|REPLACE changes IN collection."""
-        searches_by_filter = self.take("FILTER")
-        search = self.expression(no_in=not searches_by_filter)
-        if searches_by_filter:
-            search = ast.Filtering(search)
+        if self.peek("FILTER"):
+            raise NotEmulatedError("UPSERT FILTER in AQL")
+        search = self.expression(no_in=True)
         self.expect("INSERT")
         insert = self.expression(no_in=True)
-        kind = "UPSERT UPDATE" if self.peek("UPDATE") else "UPSERT REPLACE"
-        if not self.take("UPDATE", "REPLACE"):
+        kind = self.take("UPDATE", "REPLACE")
+        if not kind:
             raise self.unexpected()
-        changes = self.expression(no_in=True)
-        target = self._target()
-        return [ast.Modify(kind, ast.Name("OLD", 0), target, changes, search, insert, self._options())]
+        made = self._modify(kind, ast.Name("OLD"), self.expression(no_in=True))
+        made.search, made.insert = search, insert
+        return [made]
 
 
 _STATEMENTS: dict[str, Callable[[Parser], list[ast.Statement]]] = {
@@ -264,8 +220,8 @@ _STATEMENTS: dict[str, Callable[[Parser], list[ast.Statement]]] = {
     "COLLECT": Parser.collect,
     "WINDOW": Parser.window,
     "INSERT": Parser.insert,
-    "UPDATE": Parser.update,
-    "REPLACE": Parser.replace,
+    "UPDATE": Parser.change,
+    "REPLACE": Parser.change,
     "REMOVE": Parser.remove,
     "UPSERT": Parser.upsert,
 }

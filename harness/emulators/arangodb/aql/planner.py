@@ -9,9 +9,8 @@ from harness.emulators.arangodb.aql import ast
 from harness.emulators.arangodb.aql.access import AccessFinder, free_names
 from harness.emulators.arangodb.aql.collect import Group, aggregate_of
 from harness.emulators.arangodb.aql.context import Context, Evaluate, Row
-from harness.emulators.arangodb.aql.expressions import CURRENT, Expressions, Scope
-from harness.emulators.arangodb.aql.modify import NEW, OLD, Change
-from harness.emulators.arangodb.aql.neighbours import Neighbours, graph_collections
+from harness.emulators.arangodb.aql.expressions import Expressions, Scope
+from harness.emulators.arangodb.aql.modify import NEW, OLD, Change, Parts
 from harness.emulators.arangodb.aql.nodes import (
     Block,
     Calculation,
@@ -25,42 +24,39 @@ from harness.emulators.arangodb.aql.nodes import (
 )
 from harness.emulators.arangodb.aql.operators import span
 from harness.emulators.arangodb.aql.paths import PathSearch
-from harness.emulators.arangodb.aql.traversal import Rules, Traversal
+from harness.emulators.arangodb.aql.walk import Neighbours, Rules, Traversal
 from harness.emulators.arangodb.errors import ArangoError
 
-_PASSES_FILTERS = (ast.For, ast.Let, ast.Filter, ast.Sort, ast.Traverse, ast.Paths)
+_PASSES_FILTERS = (ast.For, ast.Let, ast.Filter, ast.Sort, ast.Walk)
+_NOTHING = frozenset[str]()
 
 
 class Planner:
-    """Plans one query. `rules` names the optimizer rules that had an effect; `blocks` has every block made."""
+    """Plans one query."""
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
-        self.rules: dict[str, None] = {}
-        self.blocks: list[Block] = []
-        self._expressions = Expressions(ctx, self.subquery)
+        self._expressions = Expressions(ctx, lambda statements, scope: self.block(statements, scope).results)
 
     def plan(self, statements: list[ast.Statement], *, full_count: bool = False) -> Block:
         """The plan of a whole query. With `full_count` its last LIMIT counts on."""
-        block = self._block(statements, frozenset())
+        block = self.block(statements, _NOTHING)
         limits = [node for node in block.nodes if isinstance(node, Slice)]
         if full_count and limits:
             limits[-1].counting = True
         return block
 
-    def subquery(self, statements: list[ast.Statement], scope: Scope) -> Evaluate:
-        """The results of a block as a function of the outer row."""
-        return self._block(statements, scope).results
-
-    def _block(self, statements: list[ast.Statement], outer: Scope) -> Block:
-        builder = _BlockBuilder(self, statements, outer)
-        block = Block(builder.nodes())
-        self.blocks.append(block)
-        return block
+    def block(self, statements: list[ast.Statement], outer: Scope) -> Block:
+        """The plan of a query or subquery that sees the variables of `outer`."""
+        return Block(_BlockBuilder(self, statements, outer).nodes())
 
     def compile(self, node: ast.Expr, scope: Scope) -> Evaluate:
         """An expression over rows with the variables of `scope`."""
         return self._expressions.compile(node, scope)
+
+    def constant(self, node: ast.Expr) -> Any:
+        """The value of an expression without variables."""
+        return self.compile(node, _NOTHING)({})
 
 
 class _BlockBuilder:
@@ -68,10 +64,10 @@ class _BlockBuilder:
 
     def __init__(self, planner: Planner, statements: list[ast.Statement], outer: Scope) -> None:
         self._planner, self._ctx = planner, planner.ctx
-        self._statements, self._outer = statements, outer
-        self._scope = outer
-        self._block_variables: list[str] = []
-        self._loop_variables: list[str] | None = None
+        self._statements, self._outer, self._scope = statements, outer, outer
+        self._since_loop: list[str] = []
+        """What INTO collects: the variables made since the first FOR, or all where there is none."""
+        self._in_loop = False
 
     def nodes(self) -> list[Node]:
         return [_BUILDERS[type(item)](self, item, at) for at, item in enumerate(self._statements)]
@@ -84,17 +80,16 @@ class _BlockBuilder:
             if name in self._scope and name not in (OLD, NEW):
                 raise ArangoError(1511, f"variable '{name}' is assigned multiple times")
             self._scope |= {name}
-            self._block_variables.append(name)
-            if self._loop_variables is not None:
-                self._loop_variables.append(name)
+            self._since_loop.append(name)
+
+    def _declare_loop(self, *names: str) -> None:
+        if not self._in_loop:
+            self._in_loop, self._since_loop = True, []
+        self._declare(*names)
 
     def _options(self, node: ast.Expr | None) -> dict[str, Any]:
-        value = self._planner.compile(node, frozenset())({}) if node is not None else {}
+        value = self._planner.constant(node) if node is not None else {}
         return value if isinstance(value, dict) else {}
-
-    def _begin_loop(self) -> None:
-        if self._loop_variables is None:
-            self._loop_variables = []
 
     # -- loops
 
@@ -106,12 +101,11 @@ class _BlockBuilder:
         else:
             collection = ctx.reading(source.name)
             finder = AccessFinder(collection, item.variable, self._scope, self._compile)
-            found = finder.find(self._conditions(at)) if not self._forbids_index(item) else []
-            if found:
-                self._planner.rules["use-indexes"] = None
-            node = EnumerateCollection(ctx, item.variable, collection, found)
-        self._begin_loop()
-        self._declare(item.variable)
+            forbidden = self._options(item.options).get("disableIndex")
+            node = EnumerateCollection(
+                ctx, item.variable, collection, [] if forbidden else finder.find(self._conditions(at))
+            )
+        self._declare_loop(item.variable)
         return node
 
     def _items(self, source: ast.Expr) -> Evaluate:
@@ -120,9 +114,6 @@ class _BlockBuilder:
             low, high = self._compile(source.left), self._compile(source.right)
             return lambda row: span(low(row), high(row))
         return self._compile(source)
-
-    def _forbids_index(self, item: ast.For) -> bool:
-        return bool(self._options(item.options).get("disableIndex"))
 
     def _conditions(self, at: int) -> list[ast.Expr]:
         """The conditions of later FILTERs that can be applied at once."""
@@ -134,36 +125,31 @@ class _BlockBuilder:
                 found.append(statement.condition)
         return found
 
-    def _neighbours(self, source: ast.GraphSource, direction: str, options: dict[str, Any]) -> Neighbours:
-        if source.graph is not None:
-            name = self._planner.compile(source.graph, frozenset())({})
-            return Neighbours(self._ctx, graph_collections(self._ctx, name, direction), options)
-        pairs = [(own, item.name) for own, item in source.collections]
-        return Neighbours(self._ctx, pairs, options)
-
-    def traverse(self, item: ast.Traverse, _at: int) -> Node:
+    def walk(self, item: ast.Walk, _at: int) -> Node:
         options = self._options(item.options)
-        depth = self._compile(item.depth or ast.Literal(1))
-        steps = self._neighbours(item.source, item.direction, options)
-        node = Traversal(self._ctx, item.variables, depth, self._compile(item.start), steps, Rules.of(options))
-        self._begin_loop()
-        self._declare(*item.variables)
+        steps = Neighbours(self._ctx, self._edges(item), options)
+        start = self._compile(item.start)
+        if item.target is not None:
+            ends = (start, self._compile(item.target))
+            self._declare_loop(*item.variables)
+            return PathSearch(self._ctx, item.kind, item.variables, ends, steps)
+        node = Traversal(self._ctx, item.variables, self._compile(item.depth), start, steps, Rules.of(options))
+        self._declare_loop(*item.variables)
         if item.prune is not None:
-            node.prune = self._compile(item.prune)
+            node.prune, node.prune_variable = self._compile(item.prune), item.prune_variable
         if item.prune_variable:
-            node.prune_variable = item.prune_variable
             self._declare(item.prune_variable)
         return node
 
-    def paths(self, item: ast.Paths, _at: int) -> Node:
-        steps = self._neighbours(item.source, item.direction, self._options(item.options))
-        ends = (self._compile(item.start), self._compile(item.target))
-        node = PathSearch(self._ctx, item.kind, item.variables, ends, steps)
-        if item.depth is not None:
-            node.depth = self._compile(item.depth)
-        self._begin_loop()
-        self._declare(*item.variables)
-        return node
+    def _edges(self, item: ast.Walk) -> list[tuple[str, str]]:
+        """The edge collections with their directions; those of a named graph need its vertices to be readable."""
+        if item.graph is None:
+            return [(own, source.name) for own, source in item.edges]
+        definitions = self._ctx.graph(str(self._planner.constant(item.graph)))["edgeDefinitions"]
+        for definition in definitions:
+            for vertices in (*definition["from"], *definition["to"]):
+                self._ctx.reading(vertices)
+        return [(item.direction, definition["collection"]) for definition in definitions]
 
     # -- plain statements
 
@@ -179,20 +165,15 @@ class _BlockBuilder:
         return Keep(self._ctx, self._compile(item.condition))
 
     def sort(self, item: ast.Sort, _at: int) -> Node:
-        keys: list[tuple[Evaluate, str | Evaluate]] = []
-        for key, direction in item.keys:
-            word = direction if isinstance(direction, str) else self._compile(direction)
-            keys.append((self._compile(key), word))
-        return Order(self._ctx, keys)
+        return Order(self._ctx, [(self._compile(key), falls) for key, falls in item.keys])
 
     def limit(self, item: ast.Limit, _at: int) -> Node:
-        for part in (item.offset, item.count):
-            if any(name in self._scope for name in free_names(part)):
-                raise ArangoError(1501, "unexpected non-constant value used in LIMIT")
-        return Slice(self._ctx, self._compile(item.offset) if item.offset else None, self._compile(item.count))
+        if any(name in self._scope for name in free_names(item)):
+            raise ArangoError(1501, "unexpected non-constant value used in LIMIT")
+        return Slice(self._ctx, self._compile(item.offset), self._compile(item.count))
 
     def return_(self, item: ast.Return, _at: int) -> Node:
-        return Give(self._ctx, self._compile(item.value), item.distinct)
+        return Give(self._compile(item.value), item.distinct)
 
     def collect(self, item: ast.Collect, _at: int) -> Node:
         groups = [(name, self._compile(value)) for name, value in item.groups]
@@ -200,25 +181,21 @@ class _BlockBuilder:
         for name, call in item.aggregates:
             if len(call.args) > 1:
                 raise ArangoError(1541, f"invalid number of arguments for function '{call.name}()'")
-            argument = self._compile(call.args[0]) if call.args else lambda _row: None
+            argument = self._compile(call.args[0] if call.args else ast.Literal(None))
             aggregates.append((name, aggregate_of(call.name), argument))
         into = (item.into, self._gather(item)) if item.into else None
-        node = Group(self._ctx, groups, aggregates, into, item.count_into)
-        self._scope, self._block_variables, self._loop_variables = self._outer, [], None
-        made = [*(name for name, _ in item.groups), *(name for name, _ in item.aggregates)]
+        self._scope, self._since_loop, self._in_loop = self._outer, [], False
+        made = [name for name, _ in (*item.groups, *item.aggregates)]
         self._declare(*made, *filter(None, (item.into, item.count_into)))
-        return node
+        return Group(self._ctx, groups, aggregates, into, item.count_into)
 
     def _gather(self, item: ast.Collect) -> Evaluate:
         if item.projection is not None:
             return self._compile(item.projection)
-        names = item.keep
-        if names is None:
-            names = self._block_variables if self._loop_variables is None else self._loop_variables
-        for name in names:
+        kept = list(dict.fromkeys(self._since_loop if item.keep is None else item.keep))
+        for name in kept:
             if name not in self._scope:
                 raise ArangoError(1512, f"unknown variable '{name}'")
-        kept = list(dict.fromkeys(names))
         return lambda row: {name: row[name] for name in kept}
 
     # -- modifications
@@ -227,59 +204,39 @@ class _BlockBuilder:
         find = self._finder(item) if item.search is not None else None
         target = self._ctx.collection(item.collection.name, write=True)
         options = self._options(item.options)
-        node = Change(self._ctx, item.kind, target, lambda _row: options)
-        node.find = find
-        if item.search is not None:
-            node.insert = self._compile(item.insert or ast.Literal(None))
-            self._scope |= {OLD}
-        else:
-            node.document = self._compile(item.document)
-        if item.changes is not None:
-            node.changes = self._compile(item.changes)
-        self._declare(*({OLD, NEW} - ({OLD} if item.kind == "INSERT" and not options else set())))
-        return node
+        document = self._compile(ast.Literal(None) if find else item.document)
+        insert = self._compile(item.insert or ast.Literal(None))
+        self._scope |= {OLD} if find else set()
+        changes = self._compile(item.changes) if item.changes is not None else document
+        self._declare(*((NEW,) if item.kind == "INSERT" and not options else (OLD, NEW)))
+        return Change(self._ctx, item.kind, target, options, Parts(document, changes, find, insert))
 
     def _finder(self, item: ast.Modify) -> Callable[[Row], Any]:
-        """How UPSERT finds the document its search object describes: by index where one fits."""
+        """How UPSERT finds the document its search object describes: the first one, by index where one fits."""
         searched = item.search
-        if isinstance(searched, ast.Filtering):
-            return self._first_of(item, CURRENT, [ast.Filter(searched.condition)])
         if isinstance(searched, ast.Literal) and isinstance(searched.value, dict):
             searched = ast.ObjectOf([(ast.Literal(k), ast.Literal(v)) for k, v in searched.value.items()])
         if not isinstance(searched, ast.ObjectOf):
             raise ArangoError(1501, "expecting object literal with literal attribute names in UPSERT")
-        variable = "$UPSERT"
-        name = ast.Name(variable, 0)
-        tests: list[ast.Statement] = []
-        for key, value in searched.items:
-            path = ast.Attribute(name, str(key.value) if isinstance(key, ast.Literal) else "")
-            tests.extend(ast.Filter(test) for test in _nested(path, value))
-        return self._first_of(item, variable, tests)
-
-    def _first_of(self, item: ast.Modify, variable: str, tests: list[ast.Statement]) -> Callable[[Row], Any]:
-        """The first document of the target that passes the tests, or None."""
-        source, given = ast.DataSource(item.collection.name), ast.Return(ast.Name(variable, 0))
-        statements = [ast.For(variable, source), *tests, ast.Limit(None, ast.Literal(1)), given]
+        variable = ast.Name("$UPSERT")
+        tests = [ast.Filter(test) for test in _nested(variable, searched)]
+        source = ast.For(variable.name, ast.DataSource(item.collection.name))
+        statements = [source, *tests, ast.Limit(ast.Literal(0), ast.Literal(1)), ast.Return(variable)]
         self._ctx.written.pop(item.collection.name, None)
-        found = self._planner.subquery(statements, self._scope)
+        found = self._planner.block(statements, self._scope).results
         return lambda row: next(iter(found(row)), None)
 
 
 def _nested(path: ast.Expr, value: ast.Expr) -> list[ast.Expr]:
     """An object literal in a search means its attributes, one by one."""
     if isinstance(value, ast.ObjectOf) and value.items:
-        return [
-            test
-            for key, inner in value.items
-            for test in _nested(ast.Attribute(path, str(key.value) if isinstance(key, ast.Literal) else ""), inner)
-        ]
+        return [test for key, inner in value.items for test in _nested(ast.Element(path, key), inner)]
     return [ast.Binary("==", path, value)]
 
 
 _BUILDERS: dict[type[ast.Statement], Callable[[_BlockBuilder, Any, int], Node]] = {
     ast.For: _BlockBuilder.for_,
-    ast.Traverse: _BlockBuilder.traverse,
-    ast.Paths: _BlockBuilder.paths,
+    ast.Walk: _BlockBuilder.walk,
     ast.Let: _BlockBuilder.let,
     ast.Filter: _BlockBuilder.filter,
     ast.Sort: _BlockBuilder.sort,

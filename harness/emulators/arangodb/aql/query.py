@@ -8,7 +8,6 @@ from typing import Any
 
 from harness.emulators.arangodb.aql import ast
 from harness.emulators.arangodb.aql.context import Context
-from harness.emulators.arangodb.aql.nodes import Node
 from harness.emulators.arangodb.aql.parser import parse
 from harness.emulators.arangodb.aql.planner import Planner
 
@@ -24,32 +23,17 @@ class Answer:
 
     rows: list[Any]
     extra: dict[str, Any]
-    writes: bool
 
 
-def execute(ctx: Context, text: str, bind: dict[str, Any], *, full_count: bool = False, profile: int = 0) -> Answer:
+def execute(ctx: Context, text: str, bind: dict[str, Any], *, full_count: bool = False) -> Answer:
     """Run a query to its end inside the context's transaction. Raises ArangoError; then the writes must be undone."""
+    block = Planner(ctx).plan(parse(text, bind).query(), full_count=full_count)
     began = time.perf_counter()
-    statements = parse(text, bind).query()
-    parsed = time.perf_counter()
-    planner = Planner(ctx)
-    block = planner.plan(statements, full_count=full_count)
-    planned = time.perf_counter()
     rows = block.results({})
     ctx.check()
-    done = time.perf_counter()
-    stats: dict[str, Any] = {name: ctx.stats.get(name, 0) for name in _COUNTERS}
-    if "fullCount" in ctx.stats:
-        stats["fullCount"] = ctx.stats["fullCount"]
-    stats |= {"searchParallelism": 1, "intermediateCommits": 0, "peakMemoryUsage": ctx.peak_memory}
-    extra: dict[str, Any] = {"warnings": ctx.warnings, "stats": {**stats, "executionTime": done - began}}
-    if profile:
-        phases = {"initializing": 0.0, "parsing": parsed - began, "optimizing ast": 0.0, "loading collections": 0.0}
-        phases |= {"instantiating plan": planned - parsed, "optimizing plan": 0.0, "instantiating executors": 0.0}
-        extra["profile"] = {**phases, "executing": done - planned, "finalizing": 0.0}
-    if profile > 1:
-        extra["plan"] = describe_plan(ctx, planner, block.nodes)
-    return Answer(rows, extra, bool(ctx.written))
+    stats: dict[str, Any] = {**dict.fromkeys(_COUNTERS, 0), **ctx.stats, "peakMemoryUsage": ctx.memory}
+    stats |= {"searchParallelism": 1, "intermediateCommits": 0, "executionTime": time.perf_counter() - began}
+    return Answer(rows, {"warnings": ctx.warnings, "stats": stats})
 
 
 def inspect(text: str) -> dict[str, Any]:
@@ -59,20 +43,18 @@ def inspect(text: str) -> dict[str, Any]:
     names: dict[str, None] = {}
     _data_sources(statements, frozenset(), names)
     kinds = [{"type": type(item).__name__.lower()} for item in statements]
-    bind = [name for name in parser.used if name]
-    return {"parsed": True, "collections": list(names), "bindVars": bind, "ast": [{"type": "root", "subNodes": kinds}]}
+    tree = [{"type": "root", "subNodes": kinds}]
+    return {"parsed": True, "collections": list(names), "bindVars": list(parser.used), "ast": tree}
 
 
-def _data_sources(node: Any, scope: frozenset[str], names: dict[str, None]) -> None:
-    for item in node if isinstance(node, list) else []:
-        if isinstance(item, ast.For) and isinstance(item.source, ast.Name) and item.source.name not in scope:
-            names[item.source.name] = None
-        if isinstance(item, ast.For) and isinstance(item.source, ast.DataSource):
-            names[item.source.name] = None
-        if isinstance(item, ast.Modify) and isinstance(item.collection, ast.DataSource):
+def _data_sources(statements: list[ast.Statement], scope: frozenset[str], names: dict[str, None]) -> None:
+    for item in statements:
+        if isinstance(item, ast.For) and isinstance(item.source, ast.Name | ast.DataSource):
+            names.update({item.source.name: None} if item.source.name not in scope else {})
+        if isinstance(item, ast.Modify):
             names[item.collection.name] = None
-        if isinstance(item, ast.Traverse | ast.Paths):
-            names.update((source.name, None) for _, source in item.source.collections if hasattr(source, "name"))
+        if isinstance(item, ast.Walk):
+            names.update((source.name, None) for _, source in item.edges)
         if isinstance(item, ast.Let):
             scope |= {item.variable}
             if isinstance(item.value, ast.Subquery):
@@ -80,25 +62,19 @@ def _data_sources(node: Any, scope: frozenset[str], names: dict[str, None]) -> N
 
 
 def explain(ctx: Context, text: str, bind: dict[str, Any]) -> dict[str, Any]:
-    """The plan a query would run with. Raises ArangoError as `execute`."""
-    planner = Planner(ctx)
-    block = planner.plan(parse(text, bind).query())
-    return describe_plan(ctx, planner, block.nodes)
-
-
-def describe_plan(ctx: Context, planner: Planner, nodes: list[Node]) -> dict[str, Any]:
-    """A plan in the server's form; estimates are crude."""
+    """The plan a query would run with, in the server's form; estimates are crude. Raises ArangoError as `execute`."""
     items: list[dict[str, Any]] = [{"type": "SingletonNode", "dependencies": [], "id": 1}]
+    nodes = Planner(ctx).plan(parse(text, bind).query()).nodes
     estimate = 1
     for number, node in enumerate(nodes, 2):
         estimate = estimate * 10 if "Enumerate" in node.kind else estimate
         facts = {"dependencies": [number - 1], "id": number, "estimatedCost": number, "estimatedNrItems": estimate}
         items.append({"type": node.kind, **facts, **node.describe()})
-    used = [(name, "read") for name in ctx.read] + [(name, "write") for name in ctx.written]
+    used = {**dict.fromkeys(ctx.read, "read"), **dict.fromkeys(ctx.written, "write")}
     return {
         "nodes": items,
-        "rules": list(planner.rules),
-        "collections": [{"name": name, "type": kind} for name, kind in dict(used).items()],
+        "rules": ["use-indexes"] if any(node.kind == "IndexNode" for node in nodes) else [],
+        "collections": [{"name": name, "type": kind} for name, kind in used.items()],
         "variables": [{"id": at, "name": node.makes} for at, node in enumerate(nodes) if node.makes],
         "estimatedCost": len(items),
         "estimatedNrItems": estimate,

@@ -61,13 +61,14 @@ def equal(left: Any, right: Any) -> bool:
     return sort_key(left) == sort_key(right)
 
 
+def unique(items: list[Any]) -> list[Any]:
+    """The items without repetitions, first occurrences kept."""
+    return list({sort_key(item): item for item in reversed(items)}.values())[::-1]
+
+
 def truth(value: Any) -> bool:
     """AQL's truth: null, false, 0 and "" are false; empty arrays and objects are true."""
-    if value is None or value is False:
-        return False
-    if value is True:
-        return True
-    return bool(value != 0 and value != "")
+    return bool(value) or isinstance(value, list | dict)
 
 
 def is_number(value: Any) -> bool:
@@ -86,57 +87,38 @@ def to_number(value: Any) -> int | float:
         return 1
     if isinstance(value, str) and _NUMBER.match(value):
         number = float(value)
-        whole = number.is_integer() and abs(number) < 2**53
-        return int(number) if whole else number
-    if isinstance(value, list) and len(value) == 1:
-        return to_number(value[0])
-    return 0
+        return int(number) if number.is_integer() and abs(number) < 2**53 else number
+    return to_number(value[0]) if isinstance(value, list) and len(value) == 1 else 0
 
 
 def tidy(number: float) -> int | float | None:
     """A result of arithmetic as AQL keeps it: NaN and infinity become null."""
-    if not math.isfinite(number):
-        return None
-    return number
-
-
-def number_text(value: int | float) -> str:
-    """A number as text: 1.0 is "1", as the server prints doubles without a fraction."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e16:
-        return str(int(value))
-    return str(value)
+    return number if math.isfinite(number) else None
 
 
 def to_string(value: Any) -> str:
-    """The TO_STRING cast: null is "", arrays and objects are JSON."""
+    """The TO_STRING cast: null is "", 1.0 is "1" (no fraction is printed), arrays and objects are JSON."""
     if isinstance(value, str):
         return value
     if value is None:
         return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return number_text(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e16:
+        value = int(value)
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def to_array(value: Any) -> list[Any]:
     """The TO_ARRAY cast: null is [], an object its values, anything else wrapped."""
-    if value is None:
-        return []
     if isinstance(value, list):
         return value
+    if value is None:
+        return []
     return list(value.values()) if isinstance(value, dict) else [value]
+
+
+_TYPE_NAMES = {bool: "bool", int: "number", float: "number", str: "string", list: "array", dict: "object"}
 
 
 def type_name(value: Any) -> str:
     """The TYPENAME of a value."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int | float):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    return "array" if isinstance(value, list) else "object"
+    return _TYPE_NAMES.get(type(value), "null")

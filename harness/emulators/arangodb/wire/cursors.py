@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from harness.emulators.arangodb.aql.context import Context, Limits
 from harness.emulators.arangodb.aql.query import Answer, execute, explain, inspect
 from harness.emulators.arangodb.aql.values import is_number
-from harness.emulators.arangodb.collection import Collection
 from harness.emulators.arangodb.cursors import Cursor
-from harness.emulators.arangodb.errors import ArangoError
+from harness.emulators.arangodb.errors import ArangoError, NotEmulatedError
 from harness.emulators.arangodb.store import Transaction
 from harness.emulators.arangodb.wire.call import Call, Reply, Routes, ok
 
@@ -35,23 +35,27 @@ def _pauser(call: Call) -> Callable[[float], None]:
     return pause
 
 
-def _context(call: Call, trx: Transaction, limits: Limits, pause: Callable[[float], None] | None = None) -> Context:
-    def authorize(collection: Collection, write: bool) -> None:
-        call.need_collection(collection, "rw" if write else "ro")
+@dataclass(frozen=True)
+class _Query:
+    """The body of a request about a query."""
 
-    server, database = call.server, call.database
-    ctx = Context(
-        database, trx, server.documents, authorize, lambda name: server.graphs.get(database, name), call.user, limits
-    )
-    stream = call.stream()
-    if stream is not None:
-        ctx.may_read, ctx.may_write = stream.may_read, stream.may_write
-    if pause is not None:
-        ctx.pause = pause
-    return ctx
+    text: str
+    bind: dict[str, Any]
+    options: dict[str, Any]
+    body: dict[str, Any]
+
+    def limits(self, call: Call) -> Limits:
+        defaults, options = call.server.options, self.options
+        return Limits(
+            max_runtime=options.get("maxRuntime") or defaults.max_runtime,
+            memory=self.body.get("memoryLimit") or options.get("memoryLimit") or defaults.memory_limit,
+            max_warnings=options.get("maxWarningCount", 10),
+            fail_on_warning=bool(options.get("failOnWarning")),
+        )
 
 
-def _query(body: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def _read(call: Call) -> _Query:
+    body = call.json() if call.content else {"query": ""}
     if not isinstance(body, dict) or not body:
         raise ArangoError(600, "expecting non-empty object with attribute 'query'")
     text, bind, options = body.get("query"), body.get("bindVars") or {}, body.get("options") or {}
@@ -59,135 +63,90 @@ def _query(body: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
         raise ArangoError(1502)
     if not isinstance(bind, dict) or not isinstance(options, dict):
         raise ArangoError(400, "expecting object for <bindVars> and <options>")
-    return text, bind, options
+    for name in ("profile", "allPlans"):
+        if options.get(name):
+            raise NotEmulatedError(f"query option {name}")
+    return _Query(text, bind, options, body)
 
 
-def _limits(call: Call, body: dict[str, Any], options: dict[str, Any]) -> Limits:
-    defaults = call.server.options
-    return Limits(
-        max_runtime=options.get("maxRuntime") or defaults.max_runtime,
-        memory=body.get("memoryLimit") or options.get("memoryLimit") or defaults.memory_limit,
-        max_warnings=options.get("maxWarningCount", 10),
-        fail_on_warning=bool(options.get("failOnWarning")),
-    )
+def _context(call: Call, trx: Transaction, limits: Limits, pause: Callable[[float], None]) -> Context:
+    server, database = call.server, call.database
+    graph = lambda name: server.graphs.get(database, name)  # noqa: E731
+    return Context(database, trx, server.documents, call.authorize, graph, limits, pause)
 
 
-async def create(call: Call) -> Reply:
-    """POST /_api/cursor"""
-    if not call.content:
-        raise ArangoError(1502)
-    body = call.json()
-    text, bind, options = _query(body)
+async def _create(call: Call) -> Reply:
+    query = _read(call)
+    body, options = query.body, query.options
     batch, ttl = body.get("batchSize", 1000), body.get("ttl", 30)
     if not is_number(batch) or batch < 1 or not is_number(ttl):
         raise ArangoError(10, "expecting positive numbers for 'batchSize' and 'ttl'")
-    if body.get("stream", options.get("stream")) and body.get("count"):
+    if options.get("stream") and body.get("count"):
         raise ArangoError(10, "cannot use 'count' option for a streaming query")
-    limits = _limits(call, body, options)
 
     def work() -> Reply:
-        answer = _run(call, text, bind, options, limits)
-        facts: dict[str, Any] = {"count": len(answer.rows)} if body.get("count") else {}
-        facts |= {"extra": answer.extra, "cached": False}
+        answer = _run(call, query)
+        facts = {**({"count": len(answer.rows)} if body.get("count") else {}), "extra": answer.extra, "cached": False}
         retry = bool(options.get("allowRetry"))
-        cursor = Cursor("", call.database.name, answer.rows, facts, int(batch), float(ttl), retry)
+        cursor = Cursor(call.database.name, answer.rows, facts, int(batch), float(ttl), retry)
         return ok(201, **call.server.cursors.open(cursor))
 
     return await call.in_thread(work)  # type: ignore[no-any-return]
 
 
-def _run(call: Call, text: str, bind: dict[str, Any], options: dict[str, Any], limits: Limits) -> Answer:
-    stream = call.stream()
+def _run(call: Call, query: _Query) -> Answer:
+    stream = call.stream
     with call.work() as trx:
-        ctx = _context(call, trx, limits, _pauser(call))
-        running = call.server.queries.start(ctx, call.user, text, bind)
-        if stream:
-            stream.busy = True
-        try:
-            given = options.get("profile") or 0
-            profile = int(given) if isinstance(given, int | float) else 0
-            return execute(ctx, text, bind, full_count=bool(options.get("fullCount")), profile=profile)
-        finally:
-            call.server.queries.end(running)
+        ctx = _context(call, trx, query.limits(call), _pauser(call))
+        with call.server.queries.running(ctx, call.user, query.text, query.bind):
             if stream:
-                call.server.streams.touch(stream)
+                stream.busy = True
+            try:
+                return execute(ctx, query.text, query.bind, full_count=bool(query.options.get("fullCount")))
+            finally:
+                if stream:
+                    call.server.streams.touch(stream)
 
 
-def next_batch(call: Call) -> Reply:
-    """POST and PUT /_api/cursor/{id}"""
-    return ok(**call.server.cursors.next(call.values["id"], call.database.name))
+def _next(call: Call) -> Reply:
+    return ok(**call.server.cursors.next(call.values["id"], call.database.name, call.values.get("batch", "")))
 
 
-def batch(call: Call) -> Reply:
-    """POST /_api/cursor/{id}/{batch}"""
-    return ok(**call.server.cursors.batch(call.values["id"], call.database.name, call.values["batch"]))
-
-
-def close(call: Call) -> Reply:
-    """DELETE /_api/cursor/{id}"""
+def _close(call: Call) -> Reply:
     call.server.cursors.close(call.values["id"], call.database.name)
     return ok(202, id=call.values["id"])
 
 
-def wrong_put(_call: Call) -> Reply:
-    """PUT /_api/cursor"""
+def _wrong_put(_call: Call) -> Reply:
     raise ArangoError(400, "expecting POST /_api/cursor/<cursor-id>")
 
 
-def plan(call: Call) -> Reply:
-    """POST /_api/explain"""
-    text, bind, options = _query(call.json())
-    began = time.perf_counter()
+def _plan(call: Call) -> Reply:
+    query = _read(call)
     trx = call.server.catalog.store.begin()
     try:
-        ctx = _context(call, trx, Limits())
-        made = explain(ctx, text, bind)
+        ctx = _context(call, trx, Limits(), lambda _seconds: None)
+        made = explain(ctx, query.text, query.bind)
     finally:
         trx.abort()
-    stats: dict[str, Any] = {"rulesExecuted": len(made["rules"]), "rulesSkipped": 0, "plansCreated": 1}
-    stats |= {"peakMemoryUsage": 0, "executionTime": time.perf_counter() - began}
-    shown: dict[str, Any] = {"plans": [made]} if options.get("allPlans") else {"plan": made, "cacheable": True}
-    return ok(**shown, warnings=ctx.warnings, stats=stats)
+    stats = {"rulesExecuted": len(made["rules"]), "rulesSkipped": 0, "plansCreated": 1, "peakMemoryUsage": 0}
+    return ok(plan=made, cacheable=True, warnings=ctx.warnings, stats=stats)
 
 
-def parse(call: Call) -> Reply:
-    """POST /_api/query"""
-    return ok(**inspect(_query(call.json())[0]))
-
-
-def kill(call: Call) -> Reply:
-    """DELETE /_api/query/{id}"""
+def _kill(call: Call) -> Reply:
     call.server.queries.kill(call.values["id"])
     return ok()
 
 
-def clear_slow(call: Call) -> Reply:
-    """DELETE /_api/query/slow"""
-    call.server.queries.clear_slow()
-    return ok()
-
-
-def properties(call: Call) -> Reply:
-    """GET and PUT /_api/query/properties"""
-    if call.method == "PUT":
-        known = call.server.queries.properties
-        known.update((name, value) for name, value in call.object().items() if name in known)
-    return ok(**call.server.queries.properties)
-
-
 ROUTES: Routes = {
-    "POST /_api/cursor": create,
-    "PUT /_api/cursor": wrong_put,
-    "POST /_api/cursor/{id}": next_batch,
-    "PUT /_api/cursor/{id}": next_batch,
-    "POST /_api/cursor/{id}/{batch}": batch,
-    "DELETE /_api/cursor/{id}": close,
-    "POST /_api/explain": plan,
-    "POST /_api/query": parse,
+    "POST /_api/cursor": _create,
+    "PUT /_api/cursor": _wrong_put,
+    "POST /_api/cursor/{id}": _next,
+    "PUT /_api/cursor/{id}": _next,
+    "POST /_api/cursor/{id}/{batch}": _next,
+    "DELETE /_api/cursor/{id}": _close,
+    "POST /_api/explain": _plan,
+    "POST /_api/query": lambda call: ok(**inspect(_read(call).text)),
     "GET /_api/query/current": lambda call: Reply(200, call.server.queries.current(call.database.name)),
-    "GET /_api/query/slow": lambda call: Reply(200, call.server.queries.slow(call.database.name)),
-    "DELETE /_api/query/slow": clear_slow,
-    "GET /_api/query/properties": properties,
-    "PUT /_api/query/properties": properties,
-    "DELETE /_api/query/{id}": kill,
+    "DELETE /_api/query/{id}": _kill,
 }

@@ -1,204 +1,160 @@
-"""/_api/gharial: named graphs, their definitions, vertices and edges"""
+"""/_api/gharial: named graphs, their vertices and edges; and /_api/edges"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from harness.emulators.arangodb.collection import Collection
+from harness.emulators.arangodb.collection import EDGE, Collection
 from harness.emulators.arangodb.documents import Outcome, key_of
-from harness.emulators.arangodb.graphs import public, vertex_collections
+from harness.emulators.arangodb.errors import ArangoError
+from harness.emulators.arangodb.graphs import vertex_collections
 from harness.emulators.arangodb.indexes import Document
 from harness.emulators.arangodb.store import Transaction
-from harness.emulators.arangodb.wire.call import Call, Reply, Routes, ok
-from harness.emulators.arangodb.wire.documents import write_options
+from harness.emulators.arangodb.wire.call import Call, Handler, Reply, Routes, ok
+from harness.emulators.arangodb.wire.documents import changed, write_options
+
+_ENDS = {"in": ("_to",), "out": ("_from",), "any": ("_from", "_to")}
 
 
-def _graph(graph: Document, status: int = 200) -> Reply:
-    return Reply(status, {"error": False, "code": status, "graph": public(graph)}, {"etag": graph["_rev"]})
+def _public(graph: Document) -> Document:
+    return {**graph, "name": graph["_key"]}
 
 
-def _written(call: Call) -> int:
-    return 201 if call.flag("waitForSync") else 202
+def _graph(call: Call) -> Document:
+    return call.server.graphs.get(call.database, call.values["graph"])
 
 
-def listing(call: Call) -> Reply:
-    """GET /_api/gharial"""
-    return ok(graphs=[public(graph) for graph in call.server.graphs.all(call.database)])
+def _shown(graph: Document, status: int = 202) -> Reply:
+    return Reply(status, {"error": False, "code": status, "graph": _public(graph)}, {"etag": graph["_rev"]})
 
 
-def create(call: Call) -> Reply:
-    """POST /_api/gharial"""
-    call.need_database("rw")
-    return _graph(call.server.graphs.create(call.database, call.object()), _written(call))
+def _create(call: Call) -> Reply:
+    call.need_database()
+    return _shown(call.server.graphs.create(call.database, call.object()))
 
 
-def read(call: Call) -> Reply:
-    """GET /_api/gharial/{graph}"""
-    return _graph(call.server.graphs.get(call.database, call.values["graph"]))
-
-
-def drop(call: Call) -> Reply:
-    """DELETE /_api/gharial/{graph}"""
-    call.need_database("rw")
+def _drop(call: Call) -> Reply:
+    call.need_database()
     call.server.graphs.drop(call.database, call.values["graph"], call.flag("dropCollections"))
     return ok(202, removed=True)
 
 
-# -- definitions
-
-
-def vertex_collection_list(call: Call) -> Reply:
-    """GET /_api/gharial/{graph}/vertex"""
-    graph = call.server.graphs.get(call.database, call.values["graph"])
-    return ok(collections=sorted(vertex_collections(graph) | set(graph["orphanCollections"])))
-
-
-def add_vertex_collection(call: Call) -> Reply:
-    """POST /_api/gharial/{graph}/vertex"""
-    call.need_database("rw")
+def _add_vertices(call: Call) -> Reply:
+    call.need_database()
     name = call.object().get("collection")
-    return _graph(call.server.graphs.add_orphan(call.database, call.values["graph"], name), _written(call))
+    return _shown(call.server.graphs.add_orphan(call.database, call.values["graph"], name))
 
 
-def drop_vertex_collection(call: Call) -> Reply:
-    """DELETE /_api/gharial/{graph}/vertex/{collection}"""
-    call.need_database("rw")
-    name, drop_it = call.values["collection"], call.flag("dropCollection")
-    return _graph(call.server.graphs.remove_orphan(call.database, call.values["graph"], name, drop_it), 202)
+def _add_edges(call: Call) -> Reply:
+    call.need_database()
+    return _shown(call.server.graphs.add_definition(call.database, call.values["graph"], call.json()))
 
 
-def edge_collection_list(call: Call) -> Reply:
-    """GET /_api/gharial/{graph}/edge"""
-    graph = call.server.graphs.get(call.database, call.values["graph"])
-    return ok(collections=sorted(item["collection"] for item in graph["edgeDefinitions"]))
-
-
-def add_definition(call: Call) -> Reply:
-    """POST /_api/gharial/{graph}/edge"""
-    call.need_database("rw")
-    graph = call.server.graphs.add_definition(call.database, call.values["graph"], call.json())
-    return _graph(graph, _written(call))
-
-
-def replace_definition(call: Call) -> Reply:
-    """PUT /_api/gharial/{graph}/edge/{collection}"""
-    call.need_database("rw")
-    name = call.values["collection"]
-    graph = call.server.graphs.replace_definition(call.database, call.values["graph"], name, call.json())
-    return _graph(graph, _written(call))
-
-
-def drop_definition(call: Call) -> Reply:
-    """DELETE /_api/gharial/{graph}/edge/{collection}"""
-    call.need_database("rw")
-    name, drop_it = call.values["collection"], call.flag("dropCollections")
-    return _graph(call.server.graphs.remove_definition(call.database, call.values["graph"], name, drop_it), 202)
+def _remove_edges(call: Call) -> Reply:
+    call.need_database()
+    values = call.values
+    return _shown(call.server.graphs.remove_definition(call.database, values["graph"], values["collection"]))
 
 
 # -- vertices and edges
 
 
-def _target(call: Call, kind: str, right: str) -> tuple[Document, Collection]:
-    graph = call.server.graphs.get(call.database, call.values["graph"])
-    graphs = call.server.graphs
-    find = graphs.vertex_collection if kind == "vertex" else graphs.edge_collection
-    find(call.database, graph, call.values["collection"])
-    return graph, call.collection(right)
+class _Items:
+    """The handlers for one kind: `vertex` or `edge`."""
 
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
 
-def _kind(call: Call) -> str:
-    return "vertex" if "/vertex/" in call.path else "edge"
+    def routes(self) -> dict[str, Handler]:
+        """What they answer."""
+        path = f"/_api/gharial/{{graph}}/{self._kind}/{{collection}}"
+        one = {"GET": self._get, "PUT": self._change, "PATCH": self._change, "DELETE": self._remove}
+        return {f"POST {path}": self._insert, **{f"{verb} {path}/{{key}}": handler for verb, handler in one.items()}}
 
+    def _target(self, call: Call, write: bool) -> Collection:
+        graph, name = _graph(call), call.values["collection"]
+        if self._kind == "edge":
+            call.server.graphs.definition(graph, name)
+        elif name not in vertex_collections(graph):
+            raise ArangoError(1949, f"the given collection '{name}' is not part of the graph")
+        return call.collection(write)
 
-def _answer(call: Call, collection: Collection, outcome: Outcome) -> Reply:
-    status = 201 if call.waits(collection) else 202
-    doc = outcome.new or {}
-    names = [name for name in ("_id", "_key", "_rev", "_from", "_to") if name in doc]
-    facts: dict[str, Any] = {name: doc[name] for name in names}
-    if outcome.old is not None:
-        facts["_oldRev"] = outcome.old["_rev"]
-    body: dict[str, Any] = {"error": False, "code": status, _kind(call): facts}
-    if call.flag("returnNew"):
-        body["new"] = outcome.new
-    if call.flag("returnOld") and outcome.old is not None:
-        body["old"] = outcome.old
-    return Reply(status, body, {"etag": f'"{doc["_rev"]}"'})
+    def _answer(self, call: Call, collection: Collection, outcome: Outcome) -> Reply:
+        status, doc = 201 if call.waits(collection) else 202, outcome.new or {}
+        facts: Document = {name: doc[name] for name in ("_id", "_key", "_rev", "_from", "_to") if name in doc}
+        if outcome.old is not None:
+            facts["_oldRev"] = outcome.old["_rev"]
+        body = {"error": False, "code": status, self._kind: facts, **changed(call, outcome)}
+        return Reply(status, body, {"etag": f'"{doc["_rev"]}"'})
 
+    def _insert(self, call: Call) -> Reply:
+        collection, body = self._target(call, True), call.object()
+        with call.work(collection) as trx:
+            if self._kind == "edge":
+                call.server.graphs.check_ends(trx, call.database, _graph(call), body)
+            outcome = call.server.documents.insert(trx, collection, body, write_options(call))
+        return self._answer(call, collection, outcome)
 
-def insert(call: Call) -> Reply:
-    """POST /_api/gharial/{graph}/vertex|edge/{collection}"""
-    kind, body = _kind(call), call.object()
-    graph, collection = _target(call, kind, "rw")
-    with call.work(call.waits(collection)) as trx:
-        if kind == "edge":
-            call.server.graphs.check_ends(trx, call.database, graph, body)
-        outcome = call.server.documents.insert(trx, collection, body, write_options(call))
-    return _answer(call, collection, outcome)
+    def _get(self, call: Call) -> Reply:
+        collection = self._target(call, False)
+        with call.work() as trx:
+            doc = call.server.documents.fetch(trx, collection, key_of(call.values["key"]), call.match())
+        body: dict[str, Any] = {"error": False, "code": 200, self._kind: doc}
+        return Reply(200, body, {"etag": f'"{doc["_rev"]}"'})
 
+    def _change(self, call: Call) -> Reply:
+        collection, body, key = self._target(call, True), call.object(), key_of(call.values["key"])
+        docs = call.server.documents
+        with call.work(collection) as trx:
+            if self._kind == "edge" and {"_from", "_to"} & set(body):
+                old = docs.fetch(trx, collection, key)
+                call.server.graphs.check_ends(trx, call.database, _graph(call), {**old, **body})
+            change = docs.replace if call.method == "PUT" else docs.update
+            outcome = change(trx, collection, key, body, write_options(call), call.match())
+        return self._answer(call, collection, outcome)
 
-def get(call: Call) -> Reply:
-    """GET /_api/gharial/{graph}/vertex|edge/{collection}/{key}"""
-    _, collection = _target(call, _kind(call), "ro")
-    with call.work() as trx:
-        doc = call.server.documents.fetch(trx, collection, key_of(call.values["key"]), call.match())
-    etag = {"etag": f'"{doc["_rev"]}"'}
-    if call.match("if-none-match") == doc["_rev"]:
-        return Reply(304, raw=b"", headers=etag)
-    return Reply(200, {"error": False, "code": 200, _kind(call): doc}, etag)
-
-
-def change(call: Call) -> Reply:
-    """PUT and PATCH /_api/gharial/{graph}/vertex|edge/{collection}/{key}"""
-    kind, body, key = _kind(call), call.object(), key_of(call.values["key"])
-    graph, collection = _target(call, kind, "rw")
-    docs = call.server.documents
-    operation = docs.replace if call.method == "PUT" else docs.update
-    with call.work(call.waits(collection)) as trx:
-        if kind == "edge" and (call.method == "PUT" or "_from" in body or "_to" in body):
-            old = docs.fetch(trx, collection, key)
-            call.server.graphs.check_ends(trx, call.database, graph, {**_ends(old), **body})
-        outcome = operation(trx, collection, key, body, write_options(call), call.match())
-    return _answer(call, collection, outcome)
-
-
-def _ends(edge: Document) -> Document:
-    return {"_from": edge["_from"], "_to": edge["_to"]}
-
-
-def remove(call: Call) -> Reply:
-    """DELETE /_api/gharial/{graph}/vertex|edge/{collection}/{key}: with a vertex go all edges at it"""
-    _, collection = _target(call, _kind(call), "rw")
-    with call.work(call.waits(collection)) as trx:
-        outcome = call.server.documents.remove(trx, collection, key_of(call.values["key"]), call.match())
-        if "dangling-edges" not in call.server.defects:
-            _remove_incident(call, trx, f"{collection.name}/{call.values['key']}")
-    old = {"old": outcome.old} if call.flag("returnOld") else {}
-    return ok(200 if call.waits(collection) else 202, removed=True, **old)
+    def _remove(self, call: Call) -> Reply:
+        """With a vertex go all edges at it."""
+        collection, key = self._target(call, True), key_of(call.values["key"])
+        with call.work(collection) as trx:
+            outcome = call.server.documents.remove(trx, collection, key, call.match())
+            if self._kind == "vertex" and "dangling-edges" not in call.server.defects:
+                _remove_incident(call, trx, f"{collection.name}/{key}")
+        return ok(200 if call.waits(collection) else 202, removed=True, **changed(call, outcome))
 
 
 def _remove_incident(call: Call, trx: Transaction, vertex: str) -> None:
-    stream = call.stream()
+    stream = call.stream
     for edges, key in call.server.graphs.incident(trx, call.database, vertex):
         if stream is not None:
-            stream.may_write(edges)
+            stream.authorize(edges, True)
         trx.put(edges, key, None)
 
 
+def _edges_at(call: Call) -> Reply:
+    """The edges at a vertex, by the edge index."""
+    collection, vertex, way = call.collection(), call.params.get("vertex", ""), call.params.get("direction") or "any"
+    if collection.kind != EDGE or way not in _ENDS or "/" not in vertex:
+        raise ArangoError(400, "expecting an edge collection, a vertex id and a direction of in, out or any")
+    with call.work() as trx:
+        near = {key: end for end in _ENDS[way] for key in collection.edges.keys_of((end, vertex))}
+        found = [edge for key, end in near.items() if (edge := trx.get(collection, key)) and edge[end] == vertex]
+    return ok(edges=found, stats={"scannedIndex": len(found), "filtered": 0})
+
+
 ROUTES: Routes = {
-    "GET /_api/gharial": listing,
-    "POST /_api/gharial": create,
-    "GET /_api/gharial/{graph}": read,
-    "DELETE /_api/gharial/{graph}": drop,
-    "GET /_api/gharial/{graph}/vertex": vertex_collection_list,
-    "POST /_api/gharial/{graph}/vertex": add_vertex_collection,
-    "DELETE /_api/gharial/{graph}/vertex/{collection}": drop_vertex_collection,
-    "GET /_api/gharial/{graph}/edge": edge_collection_list,
-    "POST /_api/gharial/{graph}/edge": add_definition,
-    "PUT /_api/gharial/{graph}/edge/{collection}": replace_definition,
-    "DELETE /_api/gharial/{graph}/edge/{collection}": drop_definition,
-    **{f"POST /_api/gharial/{{graph}}/{kind}/{{collection}}": insert for kind in ("vertex", "edge")},
-    **{f"GET /_api/gharial/{{graph}}/{kind}/{{collection}}/{{key}}": get for kind in ("vertex", "edge")},
-    **{f"PUT /_api/gharial/{{graph}}/{kind}/{{collection}}/{{key}}": change for kind in ("vertex", "edge")},
-    **{f"PATCH /_api/gharial/{{graph}}/{kind}/{{collection}}/{{key}}": change for kind in ("vertex", "edge")},
-    **{f"DELETE /_api/gharial/{{graph}}/{kind}/{{collection}}/{{key}}": remove for kind in ("vertex", "edge")},
+    "GET /_api/gharial": lambda call: ok(graphs=[_public(one) for one in call.server.graphs.all(call.database)]),
+    "POST /_api/gharial": _create,
+    "GET /_api/gharial/{graph}": lambda call: _shown(_graph(call), 200),
+    "DELETE /_api/gharial/{graph}": _drop,
+    "GET /_api/gharial/{graph}/vertex": lambda call: ok(collections=sorted(vertex_collections(_graph(call)))),
+    "POST /_api/gharial/{graph}/vertex": _add_vertices,
+    "GET /_api/gharial/{graph}/edge": lambda call: ok(
+        collections=[item["collection"] for item in _graph(call)["edgeDefinitions"]]
+    ),
+    "POST /_api/gharial/{graph}/edge": _add_edges,
+    "DELETE /_api/gharial/{graph}/edge/{collection}": _remove_edges,
+    **_Items("vertex").routes(),
+    **_Items("edge").routes(),
+    "GET /_api/edges/{collection}": _edges_at,
 }

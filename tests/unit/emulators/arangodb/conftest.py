@@ -137,7 +137,7 @@ class Aql:
         graph = self.server.graphs
         ctx = Context(
             database, trx, self.server.documents, lambda *_: None, lambda name: graph.get(database, name),
-            limits=limits or Limits(),
+            limits or Limits(),
         )  # fmt: skip
         try:
             answer = execute(ctx, text, bind, full_count=full_count)

@@ -95,8 +95,8 @@ def ttl_never_expires(bench: Bench) -> bool:
 
 
 def stale_index(bench: Bench) -> bool:
-    collection = bench.server.catalog.database("_system").find("c")
-    create_index(bench.server.catalog, collection, {"type": "persistent", "fields": ["n"]})
+    database = bench.server.catalog.database("_system")
+    create_index(bench.server.catalog, database, database.find("c"), {"type": "persistent", "fields": ["n"]})
     bench.insert("c", {"_key": "a", "n": 1})
     bench.http("PATCH", "/_api/document/c/a", {"n": 2})
     return bool(bench.aql("FOR d IN c FILTER d.n == 2 RETURN d._key") == ["a"])

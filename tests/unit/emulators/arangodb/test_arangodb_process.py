@@ -46,6 +46,10 @@ def test_version() -> None:
         (["--no.such", "1"], _ENV, 3, "unknown option '--no.such'"),
         (["--server.authentication", "maybe"], _ENV, 4, "boolean"),
         (["--server.endpoint", "udp://x:1"], _ENV, 4, "endpoint"),
+        (["--ttl.frequency", "often"], _ENV, 4, "numeric"),
+        (["--ttl.frequency"], _ENV, 4, "no value specified"),
+        (["--configuration", "/no/such/file"], _ENV, 6, "cannot read config file"),
+        (["--server.jwt-secret-keyfile", "/no/such/file"], _ENV, 1, "unable to read"),
         (["--defect", "nope"], _ENV, 2, "unknown defect"),
     ],
 )
@@ -67,10 +71,7 @@ def test_port_in_use_and_directory_in_use(tmp_path: Path, arangod: Any) -> None:
 
 def test_options(tmp_path: Path) -> None:
     config, secret = tmp_path / "arangod.conf", tmp_path / "secret"
-    (tmp_path / "base.conf").write_text("[server]\nstatistics = true\n[query]\nslow-threshold = 3\n")
-    config.write_text(
-        f"@include {tmp_path / 'base.conf'}\n# c\n[ttl]\nfrequency = 500\n[transaction]\nstreaming-idle-timeout = 300\n"
-    )
+    config.write_text("# c\n[ttl]\nfrequency = 500\n[transaction]\nstreaming-idle-timeout = 300\n")
     secret.write_text("s3\n")
     made = read_options(
         ["--configuration", str(config), "--server.jwt-secret-keyfile", str(secret), "--server.endpoint",
@@ -78,7 +79,6 @@ def test_options(tmp_path: Path) -> None:
         {"ARANGO_ROOT_PASSWORD": ""},
     )  # fmt: skip
     assert (made.ttl_seconds, made.idle_timeout, made.jwt_secret, made.port) == (0.5, 120, b"s3", 1234)
-    assert made.slow_seconds == 3
     assert (made.directory, made.authentication, made.max_runtime) == (tmp_path, True, 7)
 
 

@@ -8,12 +8,31 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.emulators.arangodb.aql.functions.arrays import ARRAYS
-from harness.emulators.arangodb.aql.functions.database import COLLECTION_FUNCTIONS, DATABASE
 from harness.emulators.arangodb.aql.functions.dates import DATES
 from harness.emulators.arangodb.aql.functions.numbers import NUMBERS
 from harness.emulators.arangodb.aql.functions.objects import OBJECTS
+from harness.emulators.arangodb.aql.functions.query import COLLECTION_FUNCTIONS, QUERY
 from harness.emulators.arangodb.aql.functions.strings import STRINGS
 from harness.emulators.arangodb.aql.functions.types import TYPES
+from harness.emulators.arangodb.errors import ArangoError, NotEmulatedError
+
+_NOT_EMULATED_TEXT = """
+    ACOS ANALYZER APPLY APPROX_NEAR_COSINE APPROX_NEAR_L2 ASIN ASSERT ATAN ATAN2 BIT_AND BIT_CONSTRUCT BIT_DECONSTRUCT
+    BIT_FROM_STRING BIT_NEGATE BIT_OR BIT_POPCOUNT BIT_SHIFT_LEFT BIT_SHIFT_RIGHT BIT_TEST BIT_TO_STRING BIT_XOR BM25
+    BOOST CALL CHECK_DOCUMENT COLLECTIONS COS COSINE_SIMILARITY CRC32 CURRENT_USER DATE_COMPARE DATE_DAYOFYEAR
+    DATE_DAYS_IN_MONTH DATE_FORMAT DATE_ISOWEEK DATE_ISOWEEKYEAR DATE_LEAPYEAR DATE_LOCALTOUTC DATE_QUARTER
+    DATE_TIMEZONE DATE_TIMEZONES DATE_UTCTOLOCAL DECAY_EXP DECAY_GAUSS DECAY_LINEAR DECODE_REV DEGREES DISTANCE
+    ENCODE_URI_COMPONENT ENTRIES EXISTS EXP EXP2 FIND_FIRST FIND_LAST FNV64 FULLTEXT GEO_AREA GEO_CONTAINS GEO_DISTANCE
+    GEO_EQUALS GEO_INTERSECTS GEO_IN_RANGE GEO_LINESTRING GEO_MULTILINESTRING GEO_MULTIPOINT GEO_MULTIPOLYGON GEO_POINT
+    GEO_POLYGON HASH INTERLEAVE IN_RANGE IPV4_FROM_NUMBER IPV4_TO_NUMBER IS_IN_POLYGON IS_IPV4 IS_KEY
+    IS_SAME_COLLECTION JACCARD KEEP_RECURSIVE L1_DISTANCE L2_DISTANCE LEVENSHTEIN_DISTANCE LEVENSHTEIN_MATCH LOG10 LOG2
+    MATCHES MINHASH MINHASH_COUNT MINHASH_ERROR MINHASH_MATCH MIN_MATCH NEAR NGRAM_MATCH NGRAM_POSITIONAL_SIMILARITY
+    NGRAM_SIMILARITY NOOPT OFFSET_INFO OUTERSECTION PASSTHRU PHRASE PI PRODUCT RADIANS RANDOM RANDOM_TOKEN REGEX_MATCHES
+    REGEX_REPLACE REGEX_SPLIT REMOVE_NTH REPEAT REPLACE_NTH SCHEMA_GET SCHEMA_VALIDATE SHA512 SHARD_ID SIN SOUNDEX
+    SUBSTRING_BYTES TAN TFIDF TOKENS TO_BASE64 TO_CHAR TO_HEX TRANSLATE UNSET_RECURSIVE V8 VALUE VERSION WARN WITHIN
+    WITHIN_RECTANGLE
+"""
+_NOT_EMULATED = frozenset(_NOT_EMULATED_TEXT.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +57,22 @@ def _all() -> Mapping[str, Function]:
     table: dict[str, Function] = {}
     for family in (ARRAYS, DATES, NUMBERS, OBJECTS, STRINGS, TYPES):
         table.update((name, _describe(run, False, False)) for name, run in family.items())
-    for name, run in DATABASE.items():
+    for name, run in QUERY.items():
         table[name] = _describe(run, True, name in COLLECTION_FUNCTIONS)
     return table
 
 
 FUNCTIONS: Mapping[str, Function] = _all()
+
+
+def function_of(name: str, given: int) -> Function:
+    """The function of that name called with `given` arguments. Raises ArangoError 1540, 1541, or NotEmulatedError."""
+    found = FUNCTIONS.get(name)
+    if found is None:
+        if name in _NOT_EMULATED or "::" in name:
+            raise NotEmulatedError(f"function {name}()")
+        raise ArangoError(1540, f"usage of unknown function '{name}()'")
+    if given < found.least or (found.most is not None and given > found.most):
+        wanted = f"{found.least}" if found.most == found.least else f"{found.least} to {found.most or 'any'}"
+        raise ArangoError(1541, f"invalid number of arguments for function '{name}()', expected: {wanted}")
+    return found

@@ -1,4 +1,4 @@
-"""Type checks, casts and choices."""
+"""Type checks, casts and choices (AQL manual: "Type check and cast functions")."""
 
 from __future__ import annotations
 
@@ -7,32 +7,6 @@ from typing import Any
 
 from harness.emulators.arangodb.aql.functions.dates import is_datestring
 from harness.emulators.arangodb.aql.values import is_number, to_array, to_number, to_string, truth, type_name
-from harness.emulators.arangodb.documents import key_of
-from harness.emulators.arangodb.errors import ArangoError
-
-
-def not_null(*values: Any) -> Any:
-    """The first value that is not null."""
-    return next((value for value in values if value is not None), None)
-
-
-def first_list(*values: Any) -> Any:
-    """The first array."""
-    return next((value for value in values if isinstance(value, list)), None)
-
-
-def first_document(*values: Any) -> Any:
-    """The first object."""
-    return next((value for value in values if isinstance(value, dict)), None)
-
-
-def is_key(value: Any) -> bool:
-    """Whether this could be a document's key."""
-    try:
-        return isinstance(value, str) and key_of(value) == value
-    except ArangoError:
-        return False
-
 
 TYPES: Mapping[str, Callable[..., Any]] = {
     "TO_BOOL": truth,
@@ -49,11 +23,8 @@ TYPES: Mapping[str, Callable[..., Any]] = {
     "IS_OBJECT": lambda value: isinstance(value, dict),
     "IS_DOCUMENT": lambda value: isinstance(value, dict),
     "IS_DATESTRING": is_datestring,
-    "IS_KEY": is_key,
     "TYPENAME": type_name,
-    "NOT_NULL": not_null,
-    "FIRST_LIST": first_list,
-    "FIRST_DOCUMENT": first_document,
-    "NOOPT": lambda value: value,
-    "PASSTHRU": lambda value: value,
+    "NOT_NULL": lambda *values: next((value for value in values if value is not None), None),
+    "FIRST_LIST": lambda *values: next((value for value in values if isinstance(value, list)), None),
+    "FIRST_DOCUMENT": lambda *values: next((value for value in values if isinstance(value, dict)), None),
 }

@@ -1,4 +1,0 @@
-"""The version this server reports."""
-
-PINNED = "3.12.10"
-VERSION = PINNED + "+emu"
