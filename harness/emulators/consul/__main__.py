@@ -19,11 +19,13 @@ from harness.emulators.runner import (
     take_defects,
 )
 
-from .defects import DEFECTS
-from .profile import Profile, profile_named
+from .profile import DEFECTS, profile_named
 from .settings import Settings, read_settings
 
 USAGE = "Usage: consul [--version] [--help] <command> [<args>]\n\nAvailable commands are:\n    agent    version"
+PROTOCOL = """Protocol 2 spoken by default, understands 2 to 3 \
+(agent will automatically use protocol >2 when speaking to compatible agents)
+"""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -33,7 +35,7 @@ def main(argv: Sequence[str]) -> None:
     try:
         profile = profile_named(profile_name)
         if words[:1] in (["version"], ["--version"], ["-version"], ["-v"]):
-            print(_version(profile))
+            print(f"Consul v{profile.reported}\n{PROTOCOL}")
         elif words[:1] == ["agent"]:
             settings = read_settings(words[1:], os.environ, profile_name)
             setup_logging()
@@ -52,54 +54,46 @@ def _take_profile(words: list[str]) -> tuple[list[str], str]:
     return words, os.environ.get("EMULATOR_CONSUL_PROFILE", "1.22")
 
 
-def _version(profile: Profile) -> str:
-    spoken = "Protocol 2 spoken by default, understands 2 to 3"
-    spoken += " (agent will automatically use protocol >2 when speaking to compatible agents)"
-    return f"Consul v{profile.reported}\n{spoken}\n"
-
-
 async def run(settings: Settings, defects: Defects) -> None:
     """Serve one agent until SIGTERM or SIGINT."""
+    from .app import App
     from .dns import Resolver
     from .dns_server import serve_dns
     from .monitors import AsyncMonitors
-    from .routes import build_app
     from .server import build_server
-    from .timers import LoopTimers
+    from .timers import Timers
 
     try:
         listeners = [listen(settings.client, settings.http_port)] if settings.http_port > 0 else []
-        dns = _dns_sockets(settings) if settings.dns_port > 0 else None
+        names = _datagrams(settings) if settings.dns_port > 0 else None
     except OSError as error:
         refuse(f"==> Error starting agent: error starting listener: {error.strerror}")
-    server, log = build_server(settings, defects, LoopTimers(asyncio.get_running_loop()))
-    server.agent.monitors = AsyncMonitors(server.agent.result)
+    server = build_server(settings, defects, Timers(asyncio.get_running_loop()))
+    server.agent.monitors = AsyncMonitors(server.agent.update)
     server.start()
     _announce(settings, server.node_id)
-    app = build_app(server)
+    app, resolver = App(server), Resolver(server)
 
     async def serve_names() -> None:
-        if dns:
-            await serve_dns(Resolver(server), *dns)
+        if names:
+            await serve_dns(resolver, names)
 
-    await serve([HttpListener(app, sock) for sock in listeners], background=[serve_names] if dns else [])
-    if log:
-        log.close()
+    await serve([HttpListener(app, sock) for sock in listeners], background=[serve_names] if names else [])
+    if server.disk:
+        server.disk.close()
 
 
-def _dns_sockets(settings: Settings) -> tuple[socket.socket, socket.socket]:
+def _datagrams(settings: Settings) -> socket.socket:
     udp = socket.socket(socket.AF_INET6 if ":" in settings.client else socket.AF_INET, socket.SOCK_DGRAM)
     udp.bind((settings.client, settings.dns_port))
     udp.setblocking(False)
-    return udp, listen(settings.client, settings.dns_port)
+    return udp
 
 
 def _announce(settings: Settings, node_id: str) -> None:
     print("==> Starting Consul agent...")
     print(f"           Version: '{settings.profile.reported}'")
     print(f"           Node ID: '{node_id}'")
-    print(f"         Node name: '{settings.node}'")
-    print(f"        Datacenter: '{settings.datacenter}' (Segment: '<all>')")
     print(f"       Client Addr: [{settings.client}] (HTTP: {settings.http_port}, DNS: {settings.dns_port})")
     print("==> Consul agent running!", flush=True)
 

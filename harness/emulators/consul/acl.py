@@ -1,65 +1,122 @@
-"""ACL tokens and policies: the built-in ones, creation, deletion, expiry, and resolving a secret.
+"""Minimal access control: policies, tokens that link to them, expiry, and what the bearer of a secret may do.
 
-Sources: the ACL token and policy pages of the HTTP API; captured answers of 1.8.7 for texts.
+Sources: the ACL pages of the HTTP API and the rules page; captured answers of 1.8.7. Exact rules win over prefix rules,
+longer prefixes over shorter, and among policies deny wins over write over read.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from harness.emulators.go_durations import SECOND, format_duration
-from harness.emulators.runner import Defects
 
-from .acl_rules import Authorizer, parse_rules
-from .errors import ConsulError
-from .rows import Policy, Token, from_wire, new_id, to_wire
-from .store import Store, dump_rows, load_rows
+from .errors import ConsulError, PermissionDenied
+from .hcl import HclError, parse_hcl
+from .rows import Policy, Token, new_id
+from .store import Store
 
 MANAGEMENT = "00000000-0000-0000-0000-000000000001"
 ANONYMOUS = "00000000-0000-0000-0000-000000000002"
 EXPIRATION_MIN = 60 * SECOND
 EXPIRATION_MAX = 86_400 * SECOND
-_NAME = re.compile(r"[A-Za-z0-9\-_]{1,128}")
+LEVELS = {"deny": 0, "read": 1, "list": 2, "write": 3}
+NAMED = ("key", "service", "node", "session", "agent", "event", "query")
+SCALAR = ("acl", "operator", "keyring")
+
+Rules = dict[str, dict[str, str]]
+"""Resource (`key`, `key_prefix`, `acl`) -> name -> level."""
 
 
-def acl_not_found() -> ConsulError:
-    """The 403 for an unknown, deleted or expired token, and for an unknown token or policy id."""
-    return ConsulError("ACL not found", 403)
+def parse_rules(text: str) -> Rules:
+    """The rules of a policy. Raises ConsulError in Consul's words."""
+    try:
+        content = parse_hcl(text)
+    except HclError as error:
+        raise ConsulError(f"Failed to parse ACL rules: {error}") from None
+    rules: Rules = {}
+    for resource, value in content.items():
+        base = resource.removesuffix("_prefix")
+        if resource in SCALAR:
+            rules[resource] = {"": value}
+        elif base in NAMED and isinstance(value, dict):
+            rules[resource] = {name: item.get("policy") for name, item in value.items()}
+        else:
+            raise ConsulError(f'Failed to parse ACL rules: not emulated: "{resource}"', 501)
+        for level in rules[resource].values():
+            if level not in LEVELS or (level == "list" and base != "key"):
+                raise ConsulError(f'Invalid {base} policy: "{level}"')
+    return rules
+
+
+class Authorizer:
+    """Answers for one request. Without `rules` everything is allowed (ACLs off, or a management token)."""
+
+    def __init__(self, rules: Iterable[Rules] | None = None, default: str = "allow") -> None:
+        self._all, self._default = rules is None, LEVELS["write" if default == "allow" else "deny"]
+        self._rules: Rules = {}
+        self.filtered = False
+        """Whether a read left something out because of this token."""
+        for policy in rules or []:
+            for resource, names in policy.items():
+                known = self._rules.setdefault(resource, {})
+                for name, level in names.items():
+                    known[name] = max(known.get(name, level), level, key=lambda each: LEVELS[each] or 9)
+
+    def allows(self, resource: str, access: str, name: str = "") -> bool:
+        """Whether `access` (`read`, `write`) to a named resource is granted."""
+        if self._all:
+            return True
+        level = self._rules.get(resource, {}).get(name)
+        if level is None:
+            prefixes = self._rules.get(f"{resource}_prefix", {})
+            fitting = [prefix for prefix in prefixes if name.startswith(prefix)]
+            level = prefixes[max(fitting, key=len)] if fitting else None
+        return (self._default if level is None else LEVELS[level]) >= LEVELS[access]
+
+    def key(self, key: str, access: str, *, below: bool = False) -> bool:
+        """Whether a key may be read or written; with `below` every key that starts with it."""
+        rules = (rule for kind in ("key", "key_prefix") for rule in self._rules.get(kind, {}).items())
+        inner = all(LEVELS[level] >= LEVELS[access] for name, level in rules if below and name.startswith(key))
+        return self.allows("key", access, key) and inner
+
+    def need(self, resource: str, access: str, name: str = "", short: str = "") -> None:
+        """Raise PermissionDenied unless granted. `short` is what old versions add to the sentence."""
+        if not self.allows(resource, access, name):
+            raise PermissionDenied(resource, access, name, short)
+
+    def visible(self, resource: str, name: str) -> bool:
+        """Like `allows(resource, "read", name)`, remembering that something was filtered."""
+        seen = self.allows(resource, "read", name)
+        self.filtered = self.filtered or not seen
+        return seen
 
 
 class Acl:
     """Tokens and policies. `enabled` and `default_policy` come from the configuration; `clock` gives the UTC time."""
 
-    def __init__(self, store: Store, defects: Defects, clock: Callable[[], datetime]) -> None:
-        self._store, self._defects, self._clock = store, defects, clock
+    def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
+        self._store, self._clock = store, clock
         self.enabled, self.default_policy = False, "allow"
-        self._tokens: dict[str, Token] = {}
-        self._policies: dict[str, Policy] = {}
-        store.part("acl", self)
-        store.command("token-set", self._set_token)
-        store.command("token-delete", lambda accessor: self._drop(self._tokens, accessor))
-        store.command("policy-set", self._set_policy)
-        store.command("policy-delete", lambda policy_id: self._drop(self._policies, policy_id))
+        self._tokens: dict[str, Token] = store.table("tokens", Token)
+        self._policies: dict[str, Policy] = store.table("policies", Policy)
 
     def enable(self, default_policy: str, management_token: str, description: str) -> None:
         """Switch ACLs on and make sure the built-in policy, the anonymous and the configured token exist."""
         self.enabled, self.default_policy = True, default_policy
         if MANAGEMENT not in self._policies:
             text = "Builtin Policy that grants unlimited access"
-            self._commit_policy(Policy(MANAGEMENT, "global-management", text))
-        if ANONYMOUS not in self._tokens:
-            self._commit_token(Token(ANONYMOUS, "anonymous", "Anonymous Token"))
-        if management_token and self._by_secret(management_token) is None:
-            link = [{"ID": MANAGEMENT}]
-            self._commit_token(Token(new_id(), management_token, description, link))
-
-    # -- resolving ----------------------------------------------------------------------------------------------
+            self._keep("policies", MANAGEMENT, Policy(MANAGEMENT, "global-management", text))
+        for accessor, secret, text, links in (
+            (ANONYMOUS, "anonymous", "Anonymous Token", None),
+            (new_id(), management_token, description, [{"ID": MANAGEMENT, "Name": "global-management"}]),
+        ):
+            if secret and not any(token.secret_id == secret for token in self._tokens.values()):
+                self._keep("tokens", accessor, Token(accessor, secret, text, links))
 
     def authorizer(self, secret: str) -> Authorizer:
         """What the bearer of a secret may do. Raises ConsulError (403) for an unknown or expired token."""
@@ -68,59 +125,27 @@ class Acl:
         links = {link["ID"] for link in self.token_of(secret or "anonymous").policies or []}
         if MANAGEMENT in links:
             return Authorizer()
-        found = [parse_rules(self._policies[link].rules) for link in links if link in self._policies]
-        return Authorizer(found, self.default_policy)
+        return Authorizer([parse_rules(self._policies[link].rules) for link in links], self.default_policy)
 
     def token_of(self, secret: str) -> Token:
         """The token with this secret. Raises ConsulError (403) for an unknown or expired one."""
-        token = self._by_secret(secret)
-        if token is None or self._expired(token):
-            raise acl_not_found()
-        return token
-
-    def _by_secret(self, secret: str) -> Token | None:
-        return next((token for token in self._tokens.values() if token.secret_id == secret), None)
+        for token in self._tokens.values():
+            if token.secret_id == secret and not self._expired(token):
+                return token
+        raise ConsulError("ACL not found", 403)
 
     def _expired(self, token: Token) -> bool:
         return bool(token.expiration_time) and datetime.fromisoformat(str(token.expiration_time)) <= self._clock()
 
-    # -- tokens -------------------------------------------------------------------------------------------------
-
-    def tokens(self) -> list[Token]:
-        """All living tokens, sorted by accessor."""
-        return [token for _, token in sorted(self._tokens.items()) if not self._expired(token)]
-
-    def token(self, accessor: str) -> Token:
-        """A token by accessor id. Raises ConsulError (403)."""
-        token = self._tokens.get(accessor)
-        if token is None or self._expired(token):
-            raise acl_not_found()
-        return token
-
-    def shown(self, token: Token, *, secret: bool) -> dict[str, Any]:
-        """A token as the API shows it: policy names looked up, the secret only where asked."""
-        links = [link["ID"] for link in token.policies or [] if link["ID"] in self._policies]
-        named = [{"ID": link, "Name": self._policies[link].name} for link in links]
-        shown = to_wire(replace(token, policies=named))
-        return shown if secret else {name: value for name, value in shown.items() if name != "SecretID"}
-
-    def write_token(self, request: dict[str, Any], accessor: str = "") -> Token:
-        """Create a token, or update the one with this accessor. Raises ConsulError."""
-        old = self.token(accessor) if accessor else None
-        links = [{"ID": self._linked(link)} for link in request.get("Policies", [])]
-        token = Token(accessor or request.get("AccessorID") or new_id(), request.get("SecretID") or new_id())
-        token.description, token.local = request.get("Description", ""), request.get("Local", False)
-        token.policies, token.create_time = links or None, self._clock().isoformat()
-        if old:
-            token.secret_id, token.create_time, token.expiration_time = (
-                old.secret_id,
-                old.create_time,
-                old.expiration_time,
-            )
-        elif request.get("ExpirationTTL"):
+    def create_token(self, request: dict[str, Any]) -> Token:
+        """Make a token. Raises ConsulError for unknown policies, a bad expiry, and what is not emulated."""
+        links = [self._linked(link.get("ID", ""), link.get("Name", "")) for link in request.get("Policies", [])]
+        token = Token(request.get("AccessorID") or new_id(), request.get("SecretID") or new_id())
+        token = replace(token, description=request.get("Description", ""), policies=links or None)
+        if request.get("ExpirationTTL"):
             token.expiration_time = self._expiration(request["ExpirationTTL"])
-        self._commit_token(token)
-        return self._tokens[token.accessor_id]
+        self._keep("tokens", token.accessor_id, token)
+        return token
 
     def _expiration(self, ttl: int) -> str:
         if not EXPIRATION_MIN <= ttl <= EXPIRATION_MAX:
@@ -129,88 +154,36 @@ class Acl:
             raise ConsulError(f"{text} (was {format_duration(ttl)})")
         return (self._clock() + timedelta(microseconds=ttl / 1000)).isoformat()
 
-    def _linked(self, link: dict[str, str]) -> str:
-        by_id, by_name = link.get("ID", ""), link.get("Name", "")
+    def _linked(self, by_id: str, by_name: str) -> dict[str, str]:
         for policy in self._policies.values():
             if policy.id == by_id or (not by_id and policy.name == by_name):
-                return policy.id
+                return {"ID": policy.id, "Name": policy.name}
         raise ConsulError(f'No such ACL policy with {"ID" if by_id else "name"} "{by_id or by_name}"')
 
     def delete_token(self, accessor: str) -> None:
         """Delete a token; unknown ones are fine. Raises ConsulError for the anonymous one."""
         if accessor == ANONYMOUS:
             raise ConsulError("Delete operation not permitted on the anonymous token")
-        self._store.commit("token-delete", accessor=accessor)
+        self._keep("tokens", accessor, None)
 
-    # -- policies -----------------------------------------------------------------------------------------------
-
-    def policies(self) -> list[Policy]:
-        """All policies, sorted by id."""
-        return [policy for _, policy in sorted(self._policies.items())]
-
-    def policy(self, policy_id: str = "", name: str = "") -> Policy:
-        """A policy by id or name. Raises ConsulError (403)."""
-        for policy in self._policies.values():
-            if policy.id == policy_id or (name and policy.name == name):
-                return policy
-        raise acl_not_found()
-
-    def write_policy(self, request: dict[str, Any], policy_id: str = "") -> Policy:
-        """Create a policy, or replace the one with this id. Raises ConsulError for a bad name or bad rules."""
+    def create_policy(self, request: dict[str, Any]) -> Policy:
+        """Make a policy. Raises ConsulError for a name that is missing or taken, and for bad rules."""
         name, rules = request.get("Name", ""), request.get("Rules", "")
-        if policy_id:
-            self.policy(policy_id)
         if not name:
             raise ConsulError("Invalid Policy: no Name is set")
-        if not _NAME.fullmatch(name):
-            raise ConsulError("Invalid Policy: invalid Name. Only alphanumeric characters, '-' and '_' are allowed")
-        if any(policy.name == name and policy.id != policy_id for policy in self._policies.values()):
+        if any(policy.name == name for policy in self._policies.values()):
             raise ConsulError(f'Invalid Policy: A Policy with Name "{name}" already exists')
         parse_rules(rules)
-        policy = Policy(policy_id or new_id(), name, request.get("Description", ""), rules, request.get("Datacenters"))
-        self._commit_policy(policy)
-        return self._policies[policy.id]
+        policy = Policy(new_id(), name, request.get("Description", ""), rules)
+        self._keep("policies", policy.id, policy)
+        return policy
 
-    def delete_policy(self, policy_id: str) -> None:
-        """Delete a policy; unknown ones are fine. Raises ConsulError for the built-in one."""
-        if policy_id == MANAGEMENT:
-            raise ConsulError("Delete operation not permitted on the builtin global-management policy")
-        self._store.commit("policy-delete", policy_id=policy_id)
-
-    # -- commands -----------------------------------------------------------------------------------------------
-
-    def _commit_token(self, token: Token) -> None:
-        token.create_time = token.create_time or self._clock().isoformat()
-        self._store.commit("token-set", row=to_wire(token))
-
-    def _commit_policy(self, policy: Policy) -> None:
-        self._store.commit("policy-set", row=to_wire(policy))
-
-    def _set_token(self, row: dict[str, Any]) -> None:
-        token = from_wire(Token, row)
-        self._stamp(self._tokens, token.accessor_id, token, f"{token.description}{token.policies}{token.local}")
-
-    def _set_policy(self, row: dict[str, Any]) -> None:
-        policy = from_wire(Policy, row)
-        self._stamp(self._policies, policy.id, policy, f"{policy.name}{policy.description}{policy.rules}")
-
-    def _stamp(self, rows: dict[str, Any], name: str, row: Any, content: str) -> None:
-        old = rows.get(name)
-        row.hash = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-        row.create_index = old.create_index if old else self._store.index
-        row.modify_index = self._store.index
-        rows[name] = row
-        self._store.touch("acl")
-
-    def _drop(self, rows: dict[str, Any], name: str) -> None:
-        rows.pop(name, None)
-        self._store.touch("acl")
-
-    def dump(self) -> Any:
-        """Tokens and policies."""
-        return {"tokens": dump_rows(self._tokens.values()), "policies": dump_rows(self._policies.values())}
-
-    def load(self, content: Any) -> None:
-        """Replace tokens and policies."""
-        self._tokens = {row.accessor_id: row for row in load_rows(Token, content["tokens"])}
-        self._policies = {row.id: row for row in load_rows(Policy, content["policies"])}
+    def _keep(self, table: str, key: str, row: Any) -> None:
+        with self._store.commit():
+            if row is not None:
+                row.hash = base64.b64encode(hashlib.sha256(repr(row).encode()).digest()).decode()
+                row.create_index = row.modify_index = self._store.index
+                if isinstance(row, Token):
+                    row.create_time = self._clock().isoformat()
+            self._store.put(table, key, row)
+            self._store.touch("acl")

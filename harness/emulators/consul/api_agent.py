@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from .agent_input import check_definition, service_definition
-from .api_session import body_of
-from .errors import ConsulError, bad_request, not_found
+from .api_catalog import BOOLEANS
+from .decode import AGENT_SERVICE, CHECK, CHECK_UPDATE, decode
+from .definitions import check_definition, service_definition
+from .errors import ConsulError, bad_request, not_emulated, not_found
 from .filter import parse_filter
 from .http import Answer, Endpoint, Request, Routes
-from .schemas import AGENT_SERVICE, CHECK, CHECK_UPDATE
-from .self_report import member, self_report
-from .shapes import agent_check_shape, agent_health_check_shape, agent_service_shape, content_hash
+from .rows import Check
+from .shapes import agent_check_shape, agent_service_shape
 
-_OK = {"1": True, "t": True, "T": True, "true": True, "TRUE": True, "True": True}
-_TRUTH = _OK | {"0": False, "f": False, "F": False, "false": False, "FALSE": False, "False": False}
-_WORST = ("critical", "warning", "passing")
+_WORST = ("maintenance", "critical", "warning", "passing")
 _HEALTH_STATUS = {"passing": 200, "warning": 429, "critical": 503, "maintenance": 503}
+_NOT_NAME = "Ensure that the {} ID is passed, not the {} name."
 
 
 def _done() -> Answer:
@@ -24,43 +23,43 @@ def _done() -> Answer:
 
 
 def _self(request: Request) -> Answer:
-    request.authorizer.need("agent", "read", request.server.settings.node)
-    return Answer(self_report(request.server))
+    settings, server = request.server.settings, request.server
+    request.authorizer.need("agent", "read", settings.node)
+    config: dict[str, Any] = {"Datacenter": settings.datacenter, "NodeName": settings.node, "NodeID": server.node_id}
+    config |= {"Revision": "", "Server": True, "Version": settings.profile.reported}
+    return Answer({"Config": config, "Member": _member(request), "Meta": {"consul-network-segment": ""}})
+
+
+def _member(request: Request) -> dict[str, Any]:
+    """This node as a gossip member: a cluster of one, whose gossip port is not open."""
+    settings = request.server.settings
+    tags = {"build": f"{settings.profile.reported}:", "dc": settings.datacenter, "id": request.server.node_id}
+    tags |= {"port": str(settings.server_port), "role": "consul", "acls": "1" if settings.acl_enabled else "0"}
+    return {"Name": settings.node, "Addr": settings.bind, "Port": settings.serf_port, "Tags": tags, "Status": 1}
 
 
 def _members(request: Request) -> Answer:
     seen = request.authorizer.visible("node", request.server.settings.node)
-    return Answer([member(request.server, wan=bool(request.query.get("wan")))] if seen else [])
-
-
-def _version(request: Request) -> Answer:
-    if not request.server.settings.profile.modern:
-        return Answer(status=404, empty=True)
-    version = request.server.settings.profile.reported
-    date = "2025-10-24T00:00:00Z"
-    return Answer({"SHA": "", "BuildDate": date, "HumanVersion": version, "FIPS": ""})
+    return Answer([_member(request)] if seen else [])
 
 
 def _services(request: Request) -> Answer:
-    passes = parse_filter(request.query.get("filter", ""))
-    rows = {
-        service_id: agent_service_shape(request.server, service)
-        for service_id, service in sorted(request.server.agent.services.items())
-        if request.authorizer.visible("service", service.service)
-    }
-    return Answer({service_id: row for service_id, row in rows.items() if passes(row)})
+    found, passes = request.server.agent.services.values(), parse_filter(request.query.get("filter", ""))
+    seen = [service for service in found if request.authorizer.visible("service", service.service)]
+    shown = [agent_service_shape(request.server, service) for service in seen]
+    return Answer({row["ID"]: row for row in shown if passes(row)})
 
 
 def _checks(request: Request) -> Answer:
     passes = parse_filter(request.query.get("filter", ""))
-    rows = {
-        check_id: agent_check_shape(request.server, check)
-        for check_id, check in sorted(request.server.agent.checks.items())
-        if request.authorizer.visible(
-            "service" if check.row.service_name else "node", check.row.service_name or check.row.node
-        )
-    }
-    return Answer({check_id: row for check_id, row in rows.items() if passes(row)})
+    seen = [check for check in request.server.agent.checks.values() if _may_read(request, check)]
+    shown = [agent_check_shape(request.server, check) for check in seen]
+    return Answer({row["CheckID"]: row for row in shown if passes(row)})
+
+
+def _may_read(request: Request, check: Check) -> bool:
+    kind, name = ("service", check.service_name) if check.service_name else ("node", check.node)
+    return request.authorizer.visible(kind, name)
 
 
 def _service(request: Request) -> Answer:
@@ -68,25 +67,20 @@ def _service(request: Request) -> Answer:
     if service is None:
         raise not_found(f"unknown service ID: {request.rest}")
     request.authorizer.need("service", "read", service.service)
-    shown = agent_service_shape(request.server, service)
-    datacenter = {"Datacenter": shown.pop("Datacenter")} if "Datacenter" in shown else {}
-    digest = content_hash(shown)
-    return Answer({**shown, "ContentHash": digest, **datacenter}, headers={"X-Consul-Contenthash": digest})
-
-
-# -- services -------------------------------------------------------------------------------------------
-
-
-def _register_service(request: Request) -> Answer:
-    service, checks = service_definition(body_of(request, AGENT_SERVICE))
-    _need_service(request, service["Service"])
-    replace = _TRUTH.get(request.query.get("replace-existing-checks", ""), False)
-    request.server.agent.register_service(service, checks, replace_checks=replace)
-    return _done()
+    return Answer(agent_service_shape(request.server, service))
 
 
 def _need_service(request: Request, name: str) -> None:
     request.authorizer.need("service", "write", name, short=f"Missing service:write on {name}")
+
+
+def _register_service(request: Request) -> Answer:
+    service, checks = service_definition(decode(request.body, AGENT_SERVICE))
+    if "replace-existing-checks" in request.query:
+        raise not_emulated("query option ?replace-existing-checks")
+    _need_service(request, service["Service"])
+    request.server.agent.register_service(service, checks)
+    return _done()
 
 
 def _deregister_service(request: Request) -> Answer:
@@ -97,48 +91,28 @@ def _deregister_service(request: Request) -> Answer:
     if service is None:
         if not request.server.settings.profile.modern:
             return _done()
-        hint = "Ensure that the service ID is passed, not the service name."
-        raise not_found(f'Unknown service ID "{request.rest}". {hint}')
+        raise not_found(f'Unknown service ID "{request.rest}". {_NOT_NAME.format("service", "service")}')
     _need_service(request, service.service)
     agent.deregister_service(request.rest)
     return _done()
 
 
-def _enable(request: Request) -> bool:
-    text = request.query.get("enable", "")
-    if not text:
-        raise bad_request("Missing value for enable")
-    if text not in _TRUTH:
-        raise bad_request(f'Invalid value for enable: "{text}"')
-    return _TRUTH[text]
-
-
-def _service_maintenance(request: Request) -> Answer:
-    if not request.rest:
-        raise bad_request("Missing service ID")
-    enable, service = _enable(request), request.server.agent.services.get(request.rest)
+def _maintenance(request: Request) -> Answer:
+    service_id, text = request.named("Missing service ID"), request.query.get("enable", "")
+    if text not in BOOLEANS:
+        raise bad_request(f'Invalid value for enable: "{text}"' if text else "Missing value for enable")
+    service = request.server.agent.services.get(service_id)
     if service is None:
         if request.server.settings.profile.modern:
-            hint = "Ensure that the service ID is passed, not the service name."
-            raise not_found(f'Unknown service ID "{request.rest}". {hint}')
-        raise not_found(f'No service registered with ID "{request.rest}"')
+            raise not_found(f'Unknown service ID "{service_id}". {_NOT_NAME.format("service", "service")}')
+        raise not_found(f'No service registered with ID "{service_id}"')
     _need_service(request, service.service)
-    request.server.agent.maintain(request.rest, request.query.get("reason", ""), enable=enable)
+    request.server.agent.maintain(service_id, request.query.get("reason", ""), enable=BOOLEANS[text])
     return _done()
-
-
-def _node_maintenance(request: Request) -> Answer:
-    enable = _enable(request)
-    request.authorizer.need("node", "write", request.server.settings.node)
-    request.server.agent.maintain("", request.query.get("reason", ""), enable=enable)
-    return _done()
-
-
-# -- checks ---------------------------------------------------------------------------------------------
 
 
 def _register_check(request: Request) -> Answer:
-    definition = check_definition(body_of(request, CHECK))
+    definition = check_definition(decode(request.body, CHECK))
     service_id, agent = definition.get("ServiceID", ""), request.server.agent
     if service_id and service_id not in agent.services:
         status = 404 if request.server.settings.profile.modern else 500
@@ -153,15 +127,13 @@ def _register_check(request: Request) -> Answer:
 
 def _known_check(request: Request) -> str:
     """The check id of the path, as far as this version minds it being unknown. Raises ConsulError (404)."""
-    agent = request.server.agent
-    if request.rest not in agent.checks and request.server.settings.profile.modern:
-        hint = "Ensure that the check ID is passed, not the check name."
-        raise not_found(f'Unknown check ID "{request.rest}". {hint}')
-    check = agent.checks.get(request.rest)
-    if check and check.row.service_name:
-        _need_service(request, check.row.service_name)
+    check = request.server.agent.checks.get(request.rest)
+    if check is None and request.server.settings.profile.modern:
+        raise not_found(f'Unknown check ID "{request.rest}". {_NOT_NAME.format("check", "check")}')
+    if check and check.service_name:
+        _need_service(request, check.service_name)
     elif check:
-        request.authorizer.need("node", "write", request.server.settings.node)
+        request.authorizer.need("node", "write", check.node)
     return request.rest
 
 
@@ -181,55 +153,34 @@ def _beat(status: str) -> Endpoint:
 
 
 def _update_check(request: Request) -> Answer:
-    body: dict[str, Any] = body_of(request, CHECK_UPDATE)
+    body: dict[str, Any] = decode(request.body, CHECK_UPDATE)
     status = body.get("Status", "")
-    if status not in _WORST:
+    if status not in _WORST[1:]:
         raise bad_request(f"Invalid check status: '{status}'")
     request.server.agent.heartbeat(_known_check(request), status, body.get("Output", ""))
     return _done()
 
 
-# -- aggregated health of local services --------------------------------------------------------------
-
-
-def _aggregated(request: Request, service_id: str) -> tuple[str, dict[str, Any]]:
-    agent = request.server.agent
-    checks = agent.checks_of(service_id) + agent.checks_of("")
-    states = {check.row.status for check in checks}
+def _health_by_id(request: Request) -> Answer:
+    agent, service_id = request.server.agent, request.rest
+    service = agent.services.get(service_id)
+    if service is None:
+        body: dict[str, Any] = {"AggregatedStatus": "critical", "Service": None, "Checks": None}
+        return _health_answer(request, "critical", 404, f"ServiceId {service_id} not found", body)
+    request.authorizer.need("service", "read", service.service)
+    checks = [check for check in agent.checks.values() if check.service_id in {service_id, ""}]
+    states = {"maintenance" if check.type == "maintenance" else check.status for check in checks}
     worst = next((state for state in _WORST if state in states), "passing")
-    if any(check.row.type == "maintenance" for check in checks):
-        worst = "maintenance"
-    shown = [agent_health_check_shape(request.server, check) for check in checks]
-    service = agent_service_shape(request.server, agent.services[service_id])
-    return worst, {"AggregatedStatus": worst, "Service": service, "Checks": shown}
+    shown = [agent_check_shape(request.server, check) for check in checks]
+    body = {"AggregatedStatus": worst, "Service": agent_service_shape(request.server, service), "Checks": shown}
+    return _health_answer(request, worst, _HEALTH_STATUS[worst], worst, body)
 
 
-def _health_answer(request: Request, state: str, reason: str, status: int, body: Any) -> Answer:
+def _health_answer(request: Request, state: str, status: int, reason: str, body: Any) -> Answer:
     headers = {"X-Consul-Reason": reason}
     if request.query.get("format") == "text":
         return Answer(raw=state.encode(), status=status, headers=headers | {"Content-Type": "text/plain"})
     return Answer(body, status=status, headers=headers)
-
-
-def _health_by_id(request: Request) -> Answer:
-    service = request.server.agent.services.get(request.rest)
-    if service is None:
-        body = {"AggregatedStatus": "critical", "Service": None, "Checks": None}
-        return _health_answer(request, "critical", f"ServiceId {request.rest} not found", 404, body)
-    request.authorizer.need("service", "read", service.service)
-    state, body = _aggregated(request, request.rest)
-    return _health_answer(request, state, state, _HEALTH_STATUS[state], body)
-
-
-def _health_by_name(request: Request) -> Answer:
-    request.authorizer.need("service", "read", request.rest)
-    services = sorted(request.server.agent.services.items())
-    found = [_aggregated(request, service_id) for service_id, service in services if service.service == request.rest]
-    if not found:
-        return _health_answer(request, "critical", f"ServiceName {request.rest} Not Found", 404, [])
-    order = ("maintenance", *_WORST)
-    worst = min((state for state, _ in found), key=order.index)
-    return _health_answer(request, worst, worst, _HEALTH_STATUS[worst], [body for _, body in found])
 
 
 def _put(run: Any) -> dict[str, Endpoint]:
@@ -243,14 +194,12 @@ def _get(run: Any) -> dict[str, Endpoint]:
 ROUTES: Routes = {
     "/v1/agent/self": _get(_self),
     "/v1/agent/members": _get(_members),
-    "/v1/agent/version": _get(_version),
     "/v1/agent/services": _get(_services),
     "/v1/agent/checks": _get(_checks),
     "/v1/agent/service/": _get(_service),
     "/v1/agent/service/register": _put(_register_service),
     "/v1/agent/service/deregister/": _put(_deregister_service),
-    "/v1/agent/service/maintenance/": _put(_service_maintenance),
-    "/v1/agent/maintenance": _put(_node_maintenance),
+    "/v1/agent/service/maintenance/": _put(_maintenance),
     "/v1/agent/check/register": _put(_register_check),
     "/v1/agent/check/deregister/": _put(_deregister_check),
     "/v1/agent/check/pass/": {"PUT": _beat("passing")},
@@ -258,5 +207,4 @@ ROUTES: Routes = {
     "/v1/agent/check/fail/": {"PUT": _beat("critical")},
     "/v1/agent/check/update/": _put(_update_check),
     "/v1/agent/health/service/id/": _get(_health_by_id),
-    "/v1/agent/health/service/name/": _get(_health_by_name),
 }

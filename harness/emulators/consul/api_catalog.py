@@ -4,31 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from .api_session import body_of
-from .errors import ConsulError, bad_request
+from .decode import CATALOG_DEREGISTER, CATALOG_REGISTER, decode
+from .errors import ConsulError, bad_request, not_emulated
 from .filter import parse_filter
 from .http import Answer, Endpoint, Request, Routes
 from .rows import Check, Node, Service
-from .schemas import CATALOG_DEREGISTER, CATALOG_REGISTER
 from .shapes import check_shape, flat_shape, node_shape, service_shape
 
-_STATES = {"any", "passing", "warning", "critical"}
+BOOLEANS = dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True)
+BOOLEANS |= dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False)
+"""What Go's strconv.ParseBool reads."""
 
 
 def _filtered(request: Request, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if "node-meta" in request.query:
+        raise not_emulated("query option ?node-meta")
     passes = parse_filter(request.query.get("filter", ""))
     return [row for row in rows if passes(row)]
-
-
-def _meta_matches(request: Request, node: Node | None) -> bool:
-    pairs = (pair.partition(":") for pair in request.queries.get("node-meta", []))
-    return node is not None and all((node.meta or {}).get(name) == value for name, _, value in pairs)
-
-
-def _named(request: Request, what: str) -> str:
-    if not request.rest:
-        raise bad_request(f"Missing {what}")
-    return request.rest
 
 
 def _datacenters(request: Request) -> Answer:
@@ -36,136 +28,102 @@ def _datacenters(request: Request) -> Answer:
 
 
 def _nodes(request: Request) -> Answer:
-    nodes = [node for _, node in sorted(request.server.catalog.nodes.items()) if _meta_matches(request, node)]
+    nodes = [node for _, node in sorted(request.server.catalog.nodes.items())]
     shown = [node_shape(request.server, node) for node in nodes if request.authorizer.visible("node", node.node)]
     return Answer(_filtered(request, shown), index=request.server.store.at("nodes"))
 
 
 def _services(request: Request) -> Answer:
-    catalog = request.server.catalog
-    nodes = {name for name, node in catalog.nodes.items() if _meta_matches(request, node)}
-    found = catalog.tags_by_service(nodes if "node-meta" in request.query else None)
+    _filtered(request, [])
+    found = request.server.catalog.tags_by_service()
     seen = {name: tags for name, tags in found.items() if request.authorizer.visible("service", name)}
-    # Nodes count only when the answer depends on their metadata.
-    return Answer(seen, index=request.server.store.at("services", *(["nodes"] if "node-meta" in request.query else [])))
+    return Answer(seen, index=request.server.store.at("services"))
 
 
 def _instances(request: Request) -> list[tuple[Node, Service]]:
-    catalog, name = request.server.catalog, _named(request, "service name")
-    found = [(catalog.nodes[node], service) for node, service in catalog.instances(name, request.queries.get("tag"))]
-    return [
-        (node, service)
-        for node, service in found
-        if _meta_matches(request, node)
-        and request.authorizer.visible("service", service.service)
-        and request.authorizer.visible("node", node.node)
-    ]
+    found = request.server.catalog.instances(request.named("Missing service name"), request.tags)
+    may = request.authorizer.visible
+    return [(node, one) for node, one in found if may("service", one.service) and may("node", node.node)]
 
 
 def _service(request: Request) -> Answer:
     shown = [flat_shape(request.server, node, service) for node, service in _instances(request)]
     return Answer(
-        _filtered(request, shown), index=request.server.catalog.service_index(request.rest, with_checks=False)
+        _filtered(request, shown), index=request.server.catalog.service_index(request.rest, "nodes", "services")
     )
 
 
 def _node(request: Request) -> Answer:
-    node, services = _node_with_services(request)
-    shown = {"Node": node, "Services": {service["ID"]: service for service in services}} if node else None
-    return Answer(shown, index=request.server.store.at("nodes", "services") if node else 1)
-
-
-def _node_services(request: Request) -> Answer:
-    node, services = _node_with_services(request)
-    shown = {"Node": node, "Services": services or None}
-    return Answer(shown, index=request.server.store.at("nodes", "services") if node else 1)
-
-
-def _node_with_services(request: Request) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
-    catalog = request.server.catalog
-    node = catalog.nodes.get(_named(request, "node name"))
-    if node is None or not request.authorizer.visible("node", node.node):
-        return None, []
-    services = [row for row in catalog.on_node(node.node) if request.authorizer.visible("service", row.service)]
-    return node_shape(request.server, node), _filtered(
-        request, [service_shape(request.server, row) for row in services]
-    )
+    catalog, may = request.server.catalog, request.authorizer.visible
+    node = catalog.nodes.get(request.named("Missing node name"))
+    if node is None or not may("node", node.node):
+        return Answer(None, index=1)
+    rows = [service_shape(request.server, row) for row in catalog.on_node(node.node) if may("service", row.service)]
+    services = {row["ID"]: row for row in _filtered(request, rows)}
+    shown = {"Node": node_shape(request.server, node), "Services": services}
+    return Answer(shown, index=request.server.store.at("nodes", "services"))
 
 
 def _register(request: Request) -> Answer:
-    body: dict[str, Any] = body_of(request, CATALOG_REGISTER)
-    _verify_datacenter(request, body)
-    service = body.get("Service")
-    if service and body.get("Service", {}).get("Service"):
-        request.authorizer.need("service", "write", service["Service"])
-    if not service or not body.get("SkipNodeUpdate"):
-        request.authorizer.need("node", "write", body.get("Node", ""))
+    body = _write(request, CATALOG_REGISTER)
+    service = (body.get("Service") or {}).get("Service")
+    if service:
+        request.authorizer.need("service", "write", service)
     request.server.catalog.register(body)
     return Answer(True)
 
 
 def _deregister(request: Request) -> Answer:
-    body: dict[str, Any] = body_of(request, CATALOG_DEREGISTER)
-    _verify_datacenter(request, body)
-    request.authorizer.need("node", "write", body.get("Node", ""))
+    body = _write(request, CATALOG_DEREGISTER)
     request.server.catalog.deregister(body.get("Node", ""), body.get("ServiceID", ""), body.get("CheckID", ""))
     return Answer(True)
 
 
-def _verify_datacenter(request: Request, body: dict[str, Any]) -> None:
+def _write(request: Request, kind: Any) -> dict[str, Any]:
+    body: dict[str, Any] = decode(request.body, kind)
     if body.get("Datacenter", "") not in {"", request.server.settings.datacenter}:
         raise ConsulError("No path to datacenter")
-
-
-# -- health ---------------------------------------------------------------------------------------------
+    request.authorizer.need("node", "write", body.get("Node", ""))
+    return body
 
 
 def _health_service(request: Request) -> Answer:
-    passing = "passing" in request.query and _passing(request.query["passing"])
-    catalog = request.server.catalog
-    shown = []
-    for node, service in _instances(request):
-        checks = catalog.checks_of(node.node, service.id)
-        if not passing or all(check.status == "passing" for check in checks):
-            entry = {"Node": node_shape(request.server, node), "Service": service_shape(request.server, service)}
-            shown.append(entry | {"Checks": [check_shape(request.server, check) for check in checks]})
-    return Answer(_filtered(request, shown), index=catalog.service_index(request.rest))
-
-
-def _passing(text: str) -> bool:
-    values = {"": True} | dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True)
-    values |= dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False)
-    if text not in values:
+    if request.query.get("passing") and request.query["passing"] not in BOOLEANS:
         raise bad_request("Invalid value for ?passing")
-    return values[text]
+    passing = "passing" in request.query and BOOLEANS.get(request.query["passing"], True)
+    server, shown = request.server, []
+    for node, service in _instances(request):
+        checks = server.catalog.checks_of(node.node, service.id)
+        if not passing or all(check.status == "passing" for check in checks):
+            entry = {"Node": node_shape(server, node), "Service": service_shape(server, service)}
+            shown.append(entry | {"Checks": [check_shape(server, check) for check in checks]})
+    return Answer(_filtered(request, shown), index=server.catalog.service_index(request.rest, *_READ[:3]))
 
 
 def _checks(request: Request, checks: list[Check]) -> Answer:
-    catalog = request.server.catalog
-    shown = [
-        check_shape(request.server, check)
-        for check in checks
-        if _meta_matches(request, catalog.nodes.get(check.node))
-        and request.authorizer.visible("node", check.node)
-        and (not check.service_name or request.authorizer.visible("service", check.service_name))
-    ]
+    may = request.authorizer.visible
+    seen = [check for check in checks if may("node", check.node)]
+    seen = [check for check in seen if not check.service_name or may("service", check.service_name)]
+    shown = [check_shape(request.server, check) for check in seen]
     return Answer(_filtered(request, shown), index=request.server.store.at("checks"))
 
 
+def _all(request: Request) -> list[Check]:
+    return [check for _, check in sorted(request.server.catalog.checks.items())]
+
+
 def _health_node(request: Request) -> Answer:
-    return _checks(request, request.server.catalog.checks_of(_named(request, "node name")))
+    return _checks(request, request.server.catalog.checks_of(request.named("Missing node name")))
 
 
 def _health_checks(request: Request) -> Answer:
-    name = _named(request, "service name")
-    rows = sorted(request.server.catalog.checks.items())
-    return _checks(request, [check for _, check in rows if check.service_name == name])
+    name = request.named("Missing service name")
+    return _checks(request, [check for check in _all(request) if check.service_name == name])
 
 
 def _health_state(request: Request) -> Answer:
-    state = _named(request, "check state")
-    rows = sorted(request.server.catalog.checks.items())
-    return _checks(request, [check for _, check in rows if state in {"any", check.status} and state in _STATES])
+    state = request.named("Missing check state")
+    return _checks(request, [check for check in _all(request) if state in {"any", check.status}])
 
 
 _READ = ("nodes", "services", "checks", "service", "extinct")
@@ -181,7 +139,6 @@ ROUTES: Routes = {
     "/v1/catalog/services": _read(_services),
     "/v1/catalog/service/": _read(_service),
     "/v1/catalog/node/": _read(_node),
-    "/v1/catalog/node-services/": _read(_node_services),
     "/v1/catalog/register": {"PUT": Endpoint(_register)},
     "/v1/catalog/deregister": {"PUT": Endpoint(_deregister)},
     "/v1/health/service/": _read(_health_service),

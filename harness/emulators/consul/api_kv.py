@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import base64
-import re
+import binascii
 from typing import Any
 
+from .decode import TXN, decode
 from .errors import ConsulError, PermissionDenied, bad_request, not_emulated
-from .godecode import DecodeError, decode
 from .http import Answer, Endpoint, Request, Routes
 from .rows import Entry, to_wire
-from .schemas import TXN
-from .txn import TxnFailed
+from .txn import WRITES, TxnFailed
 
-_UINT = re.compile(r"[0-9]+")
 _RAW_HEADERS = {"Content-Type": "text/plain", "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
+_VERBS = {"cas": "cas", "acquire": "lock", "release": "unlock"}
 TXN_MAX_OPERATIONS = 64
 
 
 def _uint(text: str) -> int:
     """A query number as Go parses it. Raises ConsulError (500, as the real one)."""
-    if not _UINT.fullmatch(text):
+    if not (text.isascii() and text.isdigit()):
         raise ConsulError(f'strconv.ParseUint: parsing "{text}": invalid syntax')
     if int(text) >= 2**64:
         raise ConsulError(f'strconv.ParseUint: parsing "{text}": value out of range')
@@ -30,11 +29,10 @@ def _uint(text: str) -> int:
 def _get(request: Request) -> Answer:
     if "keys" in request.query or "recurse" in request.query:
         return _list(request)
-    if not request.rest:
-        raise bad_request("Missing key name")
-    if not request.authorizer.key(request.rest, "read"):
-        raise PermissionDenied("key", "read", request.rest)
-    index, entry = request.server.kv.get(request.rest)
+    key = request.named("Missing key name")
+    if not request.authorizer.key(key, "read"):
+        raise PermissionDenied("key", "read", key)
+    index, entry = request.server.kv.get(key)
     if entry is None:
         return Answer(status=404, empty=True, index=index)
     if "raw" in request.query:
@@ -46,12 +44,10 @@ def _list(request: Request) -> Answer:
     index, entries = request.server.kv.under(request.rest)
     seen = [entry for entry in entries if request.authorizer.key(entry.key, "read")]
     request.authorizer.filtered = len(seen) < len(entries)
-    if "keys" in request.query:
-        separator = request.query.get("separator") or request.query.get("seperator") or ""
-        names = _folded(seen, request.rest, separator)
-        return Answer(names, index=index) if names or not request.rest else Answer(status=404, empty=True, index=index)
-    if not seen:
+    if not seen and (request.rest or "keys" not in request.query):
         return Answer(status=404, empty=True, index=index)
+    if "keys" in request.query:
+        return Answer(_folded(seen, request.rest, request.query.get("separator", "")), index=index)
     return Answer([to_wire(entry) for entry in seen], index=index)
 
 
@@ -64,90 +60,68 @@ def _folded(entries: list[Entry], prefix: str, separator: str) -> list[str]:
 
 
 def _conflicting(request: Request, *flags: str) -> None:
-    if sum(flag in request.query for flag in flags) > 1:
-        given = "&".join(f"{flag}={request.query[flag]}" for flag in sorted(flags) if flag in request.query)
-        raise bad_request(f"Conflicting flags: {given}")
-
-
-def _verify_key(request: Request) -> None:
-    if not request.rest:
-        raise bad_request("Missing key name")
-    unsafe = ".." in request.rest.split("/") or request.rest != request.rest.strip(" ")
-    if request.server.settings.profile.modern and unsafe:
-        raise bad_request("Invalid key name: path segments '..' and leading or trailing spaces are not allowed")
+    given = [f"{flag}={request.query[flag]}" for flag in sorted(flags) if flag in request.query]
+    if len(given) > 1:
+        raise bad_request(f"Conflicting flags: {'&'.join(given)}")
 
 
 def _put(request: Request) -> Answer:
-    _verify_key(request)
-    _conflicting(request, "cas", "acquire", "release")
-    key, query, server = request.rest, request.query, request.server
+    key, query, server = request.named("Missing key name"), request.query, request.server
+    if server.settings.profile.modern and (".." in key.split("/") or key != key.strip(" ")):
+        raise bad_request("Invalid key name: path segments '..' and leading or trailing spaces are not allowed")
+    _conflicting(request, *_VERBS)
     if not request.authorizer.key(key, "write") and "acl-deny-ignored" not in server.defects:
         raise PermissionDenied("key", "write", key)
-    flags = _uint(query["flags"]) if "flags" in query else 0
-    value = base64.b64encode(request.body).decode()
-    if "cas" in query:
-        return Answer(
-            server.store.commit("kv", verb="cas", key=key, value=value, flags=flags, index=_uint(query["cas"]))
-        )
-    verbs = {"acquire": "lock", "release": "unlock"}
-    verb, session = next(((verbs[name], query[name]) for name in verbs if name in query), ("set", ""))
-    if verb == "lock" and server.sessions.delayed(key):
+    flags, value = _uint(query.get("flags", "0")), base64.b64encode(request.body).decode()
+    option = next((name for name in _VERBS if name in query), "")
+    if option == "acquire" and server.sessions.delayed(key):
         return Answer(False)
-    return Answer(server.store.commit("kv", verb=verb, key=key, value=value, flags=flags, session=session))
+    index, session = (_uint(query["cas"]), "") if option == "cas" else (0, query.get(option, ""))
+    return Answer(server.kv.apply(_VERBS.get(option, "set"), key, value, flags, index, session))
 
 
 def _delete(request: Request) -> Answer:
     _conflicting(request, "cas", "recurse")
-    recurse = "recurse" in request.query
-    if not request.rest and not recurse:
+    recurse, key = "recurse" in request.query, request.rest
+    if not key and not recurse:
         raise bad_request("Missing key name")
-    if not request.authorizer.key(request.rest, "write", below=recurse):
-        raise PermissionDenied("key", "write", request.rest)
-    if recurse:
-        return Answer(request.server.store.commit("kv", verb="delete-tree", key=request.rest))
+    if not request.authorizer.key(key, "write", below=recurse):
+        raise PermissionDenied("key", "write", key)
     if "cas" in request.query:
-        index = _uint(request.query["cas"])
-        # An index of 0 never matches an existing key; a key that is missing counts as deleted.
-        return Answer(request.server.store.commit("kv", verb="delete-cas", key=request.rest, index=index))
-    return Answer(request.server.store.commit("kv", verb="delete", key=request.rest))
+        return Answer(request.server.kv.apply("delete-cas", key, index=_uint(request.query["cas"])))
+    return Answer(request.server.kv.apply("delete-tree" if recurse else "delete", key))
 
 
 def _txn(request: Request) -> Answer:
-    try:
-        operations = decode(request.body, TXN)
-        kv = [operation["KV"] for operation in operations if operation.get("KV") is not None]
-        for operation in kv:
-            _verify_base64(operation.get("Value", ""))
-    except DecodeError as error:
-        raise bad_request(f"Failed to parse body: {error}") from None
+    operations = decode(request.body, TXN, "Failed to parse body: ")
+    for operation in operations:
+        _verify_base64(operation.get("KV", {}).get("Value", ""))
     if len(operations) > TXN_MAX_OPERATIONS:
         text = f"Transaction contains too many operations ({len(operations)} > {TXN_MAX_OPERATIONS})"
         raise ConsulError(text, 413)
     other = [name for operation in operations if "KV" not in operation for name in operation]
     if other:
         raise not_emulated(f"transaction operation {other[0]!r}")
-    meta = {"Index": 0, "LastContact": 0, "KnownLeader": True, "ConsistencyLevel": ""}
-    headers = {"X-Consul-Knownleader": "true", "X-Consul-Lastcontact": "0"}
+    reads_only = all(operation["KV"].get("Verb") not in WRITES for operation in operations)
+    headers = {"X-Consul-Knownleader": "true", "X-Consul-Lastcontact": "0"} if reads_only else {}
+    meta = {"Index": 0, "LastContact": 0, "KnownLeader": True, "ConsistencyLevel": ""} if reads_only else {}
     try:
-        results, reads_only = request.server.txn.run(kv, request.authorizer)
+        results = request.server.txn.run([operation["KV"] for operation in operations], request.authorizer)
     except TxnFailed as failed:
-        body: dict[str, Any] = {"Results": None, "Errors": failed.errors}
-        return Answer(body | meta, status=409, headers=headers) if failed.reads_only else Answer(body, status=409)
-    body = {"Results": results, "Errors": None}
-    return Answer(body | meta, headers=headers) if reads_only else Answer(body)
+        return Answer({"Results": None, "Errors": failed.errors, **meta}, status=409, headers=headers)
+    return Answer({"Results": results, "Errors": None, **meta}, headers=headers)
 
 
-def _verify_base64(text: str) -> None:
-    alphabet = re.fullmatch(r"[A-Za-z0-9+/\r\n]*={0,2}", text)
-    if alphabet and len(text.replace("\n", "").replace("\r", "")) % 4 == 0:
-        return
-    bad = re.search(r"[^A-Za-z0-9+/\r\n]", text)
-    raise DecodeError(f"illegal base64 data at input byte {bad.start() if bad else len(text) - len(text) % 4}")
+def _verify_base64(text: Any) -> None:
+    try:
+        base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise bad_request(f"Failed to parse body: illegal base64 data: {error}") from None
 
 
 ROUTES: Routes = {
     "/v1/kv/": {
-        "GET": Endpoint(_get, watch=("kvs",), meta_on_error=False),
+        "GET": Endpoint(_get, watch=("kvs",)),
         "PUT": Endpoint(_put, limit="kv_max_value_size"),
         "DELETE": Endpoint(_delete),
     },

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from .errors import bad_request, not_found
-from .godecode import DecodeError, Many, Struct, decode, lock_delay_nanoseconds
+from .decode import SESSION, decode, lock_delay
+from .errors import not_found
 from .http import Answer, Endpoint, Request, Routes
 from .rows import Session, to_wire
-from .schemas import SESSION
-
-
-def body_of(request: Request, into: Struct | Many, prefix: str = "Request decode failed: ") -> dict[str, object]:
-    """The decoded JSON body. Raises ConsulError (400) with Go's message behind `prefix`."""
-    try:
-        return dict(decode(request.body, into))
-    except DecodeError as error:
-        raise bad_request(f"{prefix}{error}") from None
 
 
 def _create(request: Request) -> Answer:
-    body = body_of(request, SESSION) if request.body else {}
-    try:
-        delay = lock_delay_nanoseconds(body.get("LockDelay"))
-    except DecodeError as error:
-        raise bad_request(f"Request decode failed: {error}") from None
-    node = request.server.settings.node
+    body = decode(request.body, SESSION) if request.body else {}
+    delay, node = lock_delay(body.get("LockDelay")), request.server.settings.node
     request.authorizer.need("session", "write", str(body.get("Node") or node))
     return Answer({"ID": request.server.sessions.create(body, node, delay)})
 
 
+def _find(request: Request) -> Session | None:
+    return request.server.sessions.find(request.named("Missing session"))
+
+
 def _destroy(request: Request) -> Answer:
-    session = request.server.sessions.find(_id(request))
+    session = _find(request)
     if session:
         request.authorizer.need("session", "write", session.node)
     request.server.sessions.destroy(request.rest)
@@ -37,16 +28,16 @@ def _destroy(request: Request) -> Answer:
 
 
 def _renew(request: Request) -> Answer:
-    session = request.server.sessions.find(_id(request))
+    session = _find(request)
     if session is None:
         raise not_found(f"Session id '{request.rest}' not found")
     request.authorizer.need("session", "write", session.node)
-    request.server.sessions.renew(session.id)
+    request.server.sessions.renew(session)
     return Answer([to_wire(session)])
 
 
 def _info(request: Request) -> Answer:
-    session = request.server.sessions.find(_id(request))
+    session = _find(request)
     return _shown(request, request.server.sessions.listed()[0], [session] if session else [])
 
 
@@ -55,15 +46,7 @@ def _list(request: Request) -> Answer:
 
 
 def _node(request: Request) -> Answer:
-    if not request.rest:
-        raise bad_request("Missing node name")
-    return _shown(request, *request.server.sessions.listed(request.rest))
-
-
-def _id(request: Request) -> str:
-    if not request.rest:
-        raise bad_request("Missing session")
-    return request.rest
+    return _shown(request, *request.server.sessions.listed(request.named("Missing node name")))
 
 
 def _shown(request: Request, index: int, sessions: list[Session]) -> Answer:

@@ -1,4 +1,4 @@
-"""Consul's HTTP conventions, apart from any endpoint: routing, 405 and OPTIONS, query options, blocking, errors.
+"""Consul's HTTP conventions, apart from any endpoint: routing, 405, 501, query options, blocking, errors.
 
 Sources: the API pages on blocking queries, consistency and filtering; header spelling and bodies captured from 1.8.7.
 """
@@ -6,30 +6,38 @@ Sources: the API pages on blocking queries, consistency and filtering; header sp
 from __future__ import annotations
 
 import asyncio
-import posixpath
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import parse_qsl, unquote
 
-from harness.emulators.go_durations import SECOND, parse_duration
+from harness.emulators.go_durations import parse_seconds
 
+from . import api_agent, api_catalog, api_cluster, api_kv, api_session
 from .acl import ANONYMOUS
 from .errors import ConsulError, PermissionDenied, bad_request, not_emulated
-from .http import Answer, Endpoint, Request, Routes, encode
+from .http import Answer, Endpoint, Request, Routes
 from .server import Server
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 WAIT_DEFAULT, WAIT_MAX, JITTER = 300.0, 600.0, 16
 INDEX_HEADERS = "X-Consul-Index", "X-Consul-Knownleader", "X-Consul-Lastcontact"
-_MOVED_PAGE = '<a href="{}">Moved Permanently</a>.\n\n'
+FAMILIES = "acl agent catalog config connect coordinate discovery-chain event health internal kv operator query session"
+"""First words of the real API's paths: what is below one of them and in no table answers 501."""
+
+
+def all_routes() -> Routes:
+    """Every emulated path with its methods."""
+    parts = (api_kv, api_session, api_catalog, api_agent, api_cluster)
+    return {path: methods for part in parts for path, methods in part.ROUTES.items()}
 
 
 class App:
-    """The ASGI application. `not_emulated_paths` are real endpoints that answer 501."""
+    """The ASGI application of one server."""
 
-    def __init__(self, server: Server, routes: Routes, not_emulated_paths: tuple[str, ...]) -> None:
-        self._server, self._routes, self._gaps = server, routes, not_emulated_paths
+    def __init__(self, server: Server) -> None:
+        self._server, self._routes = server, all_routes()
+        self._gaps = tuple(f"/v1/{family}" for family in FAMILIES.split())
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         server.store.on_change = self._changed
 
@@ -37,100 +45,60 @@ class App:
         """Answer one HTTP request."""
         if scope["type"] != "http":
             return
-        path = unquote(scope["raw_path"].decode("latin-1"), errors="surrogateescape")
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        answer = await self._answer(scope, path, headers, receive)
-        await self._send(answer, scope["method"], path, scope["query_string"], send)
-
-    async def _answer(self, scope: dict[str, Any], path: str, headers: dict[str, str], receive: Receive) -> Answer:
-        method = scope["method"]
-        clean = _clean(path)
-        if clean == "/":
-            return _moved("/ui/", method)
-        base, endpoints = self._find(clean)
-        if clean != path or (endpoints is None and f"{path}/" in self._routes):
-            target = quote(clean if clean != path else f"{path}/", errors="surrogateescape")
-            query = scope["query_string"].decode("latin-1")
-            return _moved(target + (f"?{query}" if query else ""), method)
-        if endpoints is None:
-            return self._unknown(path)
-        if method not in endpoints:
-            allow = {"Allow": ",".join(["OPTIONS", *endpoints])}
-            if method == "OPTIONS":
-                return Answer(empty=True, headers=allow)
-            return Answer(text=f"method {method} not allowed", status=405, headers=allow)
-        return await self._run(endpoints[method], scope, path[len(base) :], headers, receive)
-
-    def _find(self, path: str) -> tuple[str, Mapping[str, Endpoint] | None]:
-        if path in self._routes:
-            return path, self._routes[path]
-        base = path
-        while base:
-            base = base[: base.rstrip("/").rfind("/") + 1]
-            if base in self._routes:
-                return base, self._routes[base]
-            if base == "/":
-                break
-        return "", None
-
-    def _unknown(self, path: str) -> Answer:
-        if path.startswith(self._gaps):
-            return Answer(text=str(not_emulated(path)), status=501)
-        text = self._server.settings.profile.unknown_path(path)
-        return Answer(text=text or None, empty=not text, status=404)
-
-    # -- one endpoint -----------------------------------------------------------------------------------------------
-
-    async def _run(
-        self, endpoint: Endpoint, scope: dict[str, Any], rest: str, headers: dict[str, str], receive: Receive
-    ) -> Answer:
+        path = unquote(scope["raw_path"].decode("latin-1"), errors="surrogateescape")
+        pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True, errors="surrogateescape")
+        query = dict(reversed(pairs))
+        secret = query.get("token") or headers.get("x-consul-token") or headers.get("authorization", "")[7:].strip()
         try:
+            rest, endpoint = self._find(scope["method"], path)
             body = await self._body(endpoint, receive)
-            pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True, errors="surrogateescape")
-            queries: dict[str, list[str]] = {}
-            for name, value in pairs:
-                queries.setdefault(name, []).append(value)
-            query = {name: values[0] for name, values in queries.items()}
+            tags = [value for name, value in pairs if name == "tag"]
             _verify_options(query)
-            secret = _secret(query, headers)
-            authorizer = self._server.acl.authorizer(secret)
-            request = Request(self._server, scope["method"], rest, query, queries, body, secret, authorizer)
-            if not endpoint.watch:
-                self._verify_datacenter(query)
-                return endpoint.run(request)
-            return await self._read(endpoint, request, receive)
+            request = Request(self._server, rest, query, tags, body, secret, self._server.acl.authorizer(secret))
+            answer = await self._run(endpoint, request, receive)
         except ConsulError as error:
-            return Answer(text=self._worded(error, headers), status=error.status, headers=error.headers)
+            answer = Answer(text=self._worded(error, secret) or None, empty=not str(error), status=error.status)
+            answer.headers |= error.headers
+        await self._send(answer, path, "pretty" in query, send, head=scope["method"] == "HEAD")
+
+    def _find(self, method: str, path: str) -> tuple[str, Endpoint]:
+        if "//" in path or {".", ".."} & set(path.split("/")):
+            raise not_emulated(f"redirecting to the clean form of {path}")
+        base = path
+        while base and base not in self._routes:
+            base = base[: base.rstrip("/").rfind("/") + 1]
+        if not base:
+            profile = self._server.settings.profile
+            raise not_emulated(path) if path.startswith(self._gaps) else ConsulError(profile.unknown_path(path), 404)
+        methods = self._routes[base]
+        if method not in methods:
+            allow = {"Allow": ",".join(["OPTIONS", *methods])}
+            raise ConsulError(f"method {method} not allowed", 405, allow)
+        return path[len(base) :], methods[method]
 
     async def _body(self, endpoint: Endpoint, receive: Receive) -> bytes:
         limit = getattr(self._server.settings, endpoint.limit) if endpoint.limit else 0
-        chunks, size, more = [], 0, True
+        body, size, more = bytearray(), 0, True
         while more:
             message = await receive()
             size += len(message.get("body", b""))
             if not limit or size <= limit:
-                chunks.append(message.get("body", b""))
+                body += message.get("body", b"")
             more = message.get("more_body", False)
         if limit and size > limit:
             see = f"{self._server.settings.profile.limits_url}{endpoint.limit}."
             text = f"Request body({size} bytes) too large, max size: {limit} bytes. See {see}"
             raise ConsulError(text, 413, {"Connection": "close"})
-        return b"".join(chunks)
+        return bytes(body)
 
-    def _verify_datacenter(self, query: Mapping[str, str]) -> None:
-        if query.get("dc", "") not in {"", self._server.settings.datacenter}:
+    async def _run(self, endpoint: Endpoint, request: Request, receive: Receive) -> Answer:
+        minimum, wait = _blocking_options(request.query) if endpoint.watch else (0, 0.0)
+        if not endpoint.unordered and request.query.get("dc", "") not in {"", self._server.settings.datacenter}:
             raise ConsulError("No path to datacenter")
-
-    async def _read(self, endpoint: Endpoint, request: Request, receive: Receive) -> Answer:
-        minimum, wait = _blocking_options(request.query)
-        try:
-            if not endpoint.unordered:
-                self._verify_datacenter(request.query)
+        answer = endpoint.run(request)
+        if minimum and answer.index is not None and not _fresh(endpoint, answer.index, minimum):
             answer = await self._blocking(endpoint, request, minimum, wait, receive)
-        except ConsulError as error:
-            if endpoint.meta_on_error and error.status not in {400, 401, 404}:
-                error.headers |= dict(zip(INDEX_HEADERS, ("1", "false", "0"), strict=True))
-            raise
         if answer.index is not None:
             answer.headers |= self._meta(endpoint, request, answer.index)
         return answer
@@ -154,18 +122,14 @@ class App:
     async def _blocking(
         self, endpoint: Endpoint, request: Request, minimum: int, wait: float, receive: Receive
     ) -> Answer:
-        answer = endpoint.run(request)
-        if not minimum or answer.index is None or _fresh(endpoint, answer.index, minimum):
-            return answer
         timers = self._server.timers
         deadline = timers.now() + wait + self._server.rng.uniform(0, wait / JITTER)
         gone = asyncio.ensure_future(receive())
         try:
-            while not _fresh(endpoint, answer.index or 0, minimum):
-                left = deadline - timers.now()
-                if left <= 0 or not await self._change(endpoint.watch, left, gone):
-                    break
+            while (left := deadline - timers.now()) > 0 and await self._change(endpoint.watch, left, gone):
                 answer = endpoint.run(request)
+                if _fresh(endpoint, answer.index or 0, minimum):
+                    return answer
             return endpoint.run(request)
         finally:
             gone.cancel()
@@ -189,24 +153,19 @@ class App:
             if not woken.done():
                 woken.set_result(None)
 
-    # -- out ----------------------------------------------------------------------------------------------------------
-
-    def _worded(self, error: ConsulError, headers: Mapping[str, str]) -> str:
+    def _worded(self, error: ConsulError, secret: str) -> str:
         if not isinstance(error, PermissionDenied) or not self._server.settings.profile.modern:
             return str(error)
-        token = self._server.acl.token_of(_secret({}, headers) or "anonymous")
-        anonymous = token.accessor_id == ANONYMOUS
-        who = "anonymous token" if anonymous else f"token with AccessorID '{token.accessor_id}'"
+        accessor = self._server.acl.token_of(secret or "anonymous").accessor_id
+        who = "anonymous token" if accessor == ANONYMOUS else f"token with AccessorID '{accessor}'"
         lacks = f"Permission denied: {who} lacks permission '{error.resource}:{error.access}'"
         lacks += f' on "{error.name}"' if error.name else ""
         hint = ". The anonymous token is used implicitly when a request does not specify a token."
-        return lacks + (hint if anonymous else "")
+        return lacks + (hint if accessor == ANONYMOUS else "")
 
-    async def _send(self, answer: Answer, method: str, path: str, query: bytes, send: Send) -> None:
-        content_type, body = self._content(answer, b"pretty" in query)
-        headers = dict(answer.headers)
-        if content_type:
-            headers.setdefault("Content-Type", content_type)
+    async def _send(self, answer: Answer, path: str, pretty: bool, send: Send, *, head: bool) -> None:
+        content_type, body = answer.content(pretty or self._server.settings.dev)
+        headers = {"Content-Type": content_type, **answer.headers} if content_type else dict(answer.headers)
         if path.startswith("/v1/"):
             headers["Vary"] = "Accept-Encoding"
             if self._server.settings.profile.modern:
@@ -214,43 +173,15 @@ class App:
         headers["Content-Length"] = str(len(body))
         raw = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": answer.status, "headers": raw})
-        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
-
-    def _content(self, answer: Answer, pretty: bool) -> tuple[str, bytes]:
-        if answer.empty:
-            return "", b""
-        if answer.raw is not None:
-            return "", answer.raw
-        if answer.text is not None:
-            return "text/plain; charset=utf-8", answer.text.encode("utf-8", "replace")
-        return "application/json", encode(answer.json, pretty=pretty or self._server.settings.dev)
-
-
-def _clean(path: str) -> str:
-    clean = posixpath.normpath("/" + path.lstrip("/"))
-    return clean + "/" if path.endswith("/") and clean != "/" else clean
-
-
-def _moved(target: str, method: str) -> Answer:
-    headers = {"Location": target}
-    if method not in {"GET", "HEAD"}:
-        return Answer(status=301, headers=headers, empty=True)
-    page = _MOVED_PAGE.format(target).encode()
-    return Answer(status=301, headers=headers | {"Content-Type": "text/html; charset=utf-8"}, raw=page)
-
-
-def _secret(query: Mapping[str, str], headers: Mapping[str, str]) -> str:
-    bearer = headers.get("authorization", "")
-    given = bearer[7:].strip() if bearer.lower().startswith("bearer ") else ""
-    return query.get("token") or headers.get("x-consul-token") or given
+        await send({"type": "http.response.body", "body": b"" if head else body})
 
 
 def _verify_options(query: Mapping[str, str]) -> None:
     if "stale" in query and "consistent" in query:
         raise bad_request("Cannot specify ?stale with ?consistent, conflicting semantics.")
-    if query.get("ns"):
-        text = 'Invalid query parameter: "ns" - Namespaces are a Consul Enterprise feature'
-        raise bad_request(f"Bad request: {text}")
+    for gap in ("ns", "partition", "peer", "cached", "near"):
+        if query.get(gap):
+            raise not_emulated(f"query option ?{gap}")
 
 
 def _blocking_options(query: Mapping[str, str]) -> tuple[int, float]:
@@ -258,12 +189,11 @@ def _blocking_options(query: Mapping[str, str]) -> tuple[int, float]:
     if index and not (index.isascii() and index.isdigit()):
         raise bad_request("Invalid index")
     try:
-        seconds = parse_duration(wait) / SECOND if wait else 0.0
+        seconds = parse_seconds(wait) if wait else 0.0
     except ValueError:
         raise bad_request("Invalid wait time") from None
     return int(index or 0), min(seconds or WAIT_DEFAULT, WAIT_MAX)
 
 
 def _fresh(endpoint: Endpoint, index: int, minimum: int) -> bool:
-    # The index of events is made of an id, so it can only be compared for being another one.
     return index != minimum if endpoint.unordered else index > minimum

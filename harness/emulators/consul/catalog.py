@@ -5,23 +5,18 @@ Sources: the catalog and health pages of the HTTP API; captured answers of 1.8.7
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from harness.emulators.runner import Defects
 
 from .errors import ConsulError
 from .rows import Check, Node, Service, from_wire, to_wire
-from .store import Store, dump_rows, load_rows
+from .store import Store
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_TIMES = {"Interval", "Timeout", "DeregisterCriticalServiceAfter"}
-_INDEX_FIELDS = {"CreateIndex", "ModifyIndex"}
-
-
-def _same(old: Any, new: Any) -> bool:
-    return all(value == to_wire(new).get(name) for name, value in to_wire(old).items() if name not in _INDEX_FIELDS)
+_INDEXES = {"CreateIndex", "ModifyIndex"}
+_NODE_FIELDS = {"ID": "ID", "Address": "Address", "TaggedAddresses": "TaggedAddresses", "NodeMeta": "Meta"}
 
 
 class Catalog:
@@ -29,30 +24,21 @@ class Catalog:
 
     def __init__(self, store: Store, defects: Defects) -> None:
         self._store, self._defects = store, defects
-        self.nodes: dict[str, Node] = {}
-        self.services: dict[tuple[str, str], Service] = {}
-        self.checks: dict[tuple[str, str], Check] = {}
+        self.nodes: dict[str, Node] = store.table("nodes", Node)
+        self.services: dict[tuple[str, str], Service] = store.table("services", Service)
+        self.checks: dict[tuple[str, str], Check] = store.table("checks", Check)
         self.on_lost: Callable[[str, str], None] = lambda _node, _check: None
         self.on_node_lost: Callable[[str], None] = lambda _node: None
-        store.part("catalog", self)
-        store.command("register", self._register)
-        store.command("deregister", self._deregister)
 
-    # -- reads ------------------------------------------------------------------------------------------------
+    def service_index(self, name: str, *tables: str) -> int:
+        """The index of a service's instances and checks; of the last extinction, or `tables`, when it has none."""
+        return self._store.at(f"service:{name}") or self._store.at("extinct") or self._store.at(*tables)
 
-    def service_index(self, name: str, *, with_checks: bool = True) -> int:
-        """The index of a service's instances and checks; of the last extinction when it has none."""
-        if self._store.knows(f"service:{name}"):
-            return self._store.at(f"service:{name}")
-        if self._store.knows("extinct"):
-            return self._store.at("extinct")
-        return self._store.at("nodes", "services", *(["checks"] if with_checks else []))
-
-    def instances(self, name: str, tags: list[str] | None = None) -> list[tuple[str, Service]]:
-        """(node name, instance) of a service, all `tags` present, sorted."""
+    def instances(self, name: str, tags: list[str] | None = None) -> list[tuple[Node, Service]]:
+        """(node, instance) of a service, all `tags` present, sorted."""
         wanted = {tag.lower() for tag in tags or []}
         return [
-            (node, service)
+            (self.nodes[node], service)
             for (node, _), service in sorted(self.services.items())
             if service.service == name and wanted <= {tag.lower() for tag in service.tags}
         ]
@@ -68,24 +54,12 @@ class Catalog:
             return found
         return [c for c in found if not c.service_id] + [c for c in found if c.service_id == service_id]
 
-    def tags_by_service(self, nodes: set[str] | None = None) -> dict[str, list[str]]:
+    def tags_by_service(self) -> dict[str, list[str]]:
         """Every service name with the union of its instances' tags."""
-        found: dict[str, list[str]] = {}
-        for (node, _), service in sorted(self.services.items(), key=lambda item: item[1].service):
-            if nodes is None or node in nodes:
-                tags = found.setdefault(service.service, [])
-                tags.extend(tag for tag in service.tags if tag not in tags)
-        return found
-
-    def holds(self, node: str, service: dict[str, Any] | None, checks: list[dict[str, Any]]) -> bool:
-        """Whether registering these again would change nothing."""
-        old = self.services.get((node, service["ID"])) if service else None
-        if service and (old is None or not _same(old, from_wire(Service, service))):
-            return False
-        rows = [self.checks.get((node, check["CheckID"])) for check in checks]
-        return all(row and _same(row, from_wire(Check, check)) for row, check in zip(rows, checks, strict=True))
-
-    # -- writes -----------------------------------------------------------------------------------------------
+        found: dict[str, dict[str, None]] = {}
+        for _, service in sorted(self.services.items(), key=lambda item: item[1].service):
+            found.setdefault(service.service, {}).update(dict.fromkeys(service.tags))
+        return {name: list(tags) for name, tags in found.items()}
 
     def register(self, request: dict[str, Any]) -> None:
         """Register a node with a service and checks, as PUT /v1/catalog/register. Raises ConsulError."""
@@ -94,112 +68,95 @@ class Catalog:
             raise ConsulError("Must provide node")
         if not request.get("Address") and not request.get("SkipNodeUpdate"):
             raise ConsulError("Must provide address if SkipNodeUpdate is not set")
-        _verify_node_id(request.get("ID", ""))
-        if service:
-            service = {"ID": service.get("Service", ""), **service}
-            if not service.get("Service"):
-                raise ConsulError("Must provide service name with ID")
-        single = [request["Check"]] if request.get("Check") else []
-        checks = [_normalised(check, name) for check in single + request.get("Checks", [])]
-        skip = bool(request.get("SkipNodeUpdate"))
-        self._store.commit("register", node=_node_of(request), skip_node=skip, service=service, checks=checks)
+        if request.get("ID") and len(request["ID"]) != 36:
+            raise ConsulError("Bad node ID: uuid string is wrong length")
+        if service and not service.get("Service"):
+            raise ConsulError("Must provide service name with ID")
+        with self._store.commit():
+            if not (request.get("SkipNodeUpdate") and name in self.nodes):
+                about = {wire: request[given] for given, wire in _NODE_FIELDS.items() if request.get(given)}
+                self._put_node(from_wire(Node, {"Node": name, **about}))
+            if service:
+                self._put_service(name, from_wire(Service, {"ID": service["Service"], **service}))
+            for check in ([request["Check"]] if request.get("Check") else []) + request.get("Checks", []):
+                given = {field: value for field, value in check.items() if value}
+                self.put_check(from_wire(Check, {"CheckID": check.get("Name", ""), **given, "Node": name}))
+
+    def _put_node(self, node: Node) -> None:
+        old = self.nodes.get(node.node)
+        if self._stamped(old, node):
+            self._store.put("nodes", node.node, node)
+            self._store.touch("nodes", *self._services_on(node.node))
+
+    def _put_service(self, node: str, service: Service) -> None:
+        old = self.services.get((node, service.id))
+        if self._stamped(old, service):
+            self._store.put("services", (node, service.id), service)
+            self._store.touch("services", f"service:{service.service}")
+            if old and old.service != service.service:
+                self._left(old.service)
+
+    def put_check(self, check: Check) -> None:
+        """Set one check. Only within a commit. Raises ConsulError when its service is not registered."""
+        owner = self.services.get((check.node, check.service_id))
+        if owner:
+            check = replace(check, service_name=owner.service, service_tags=list(owner.tags))
+        elif check.service_id:
+            raise ConsulError(f'failed inserting check: Missing service registration on node "{check.node}"')
+        old = self.checks.get((check.node, check.check_id))
+        if "health-stale" in self._defects and old and check.status == "critical":
+            check = replace(check, status=old.status)
+        # Nothing is written when nothing changed, but the index of the whole table moves: real behaviour.
+        self._store.touch("checks")
+        if self._stamped(old, check):
+            self._store.put("checks", (check.node, check.check_id), check)
+            self._touch_check(check)
+            if check.status == "critical":
+                self.on_lost(check.node, check.check_id)
+
+    def _stamped(self, old: Any, row: Any) -> bool:
+        """Whether a row differs from the one it replaces; it gets its indexes then."""
+        if old and all(old_value == to_wire(row).get(n) for n, old_value in to_wire(old).items() if n not in _INDEXES):
+            return False
+        row.create_index = old.create_index if old else self._store.index
+        row.modify_index = self._store.index
+        return True
+
+    def _touch_check(self, check: Check) -> None:
+        names = [f"service:{check.service_name}"] if check.service_id else self._services_on(check.node)
+        self._store.touch("checks", *names)
+
+    def _services_on(self, node: str) -> list[str]:
+        return [f"service:{service.service}" for service in self.on_node(node)]
 
     def deregister(self, node: str, service_id: str = "", check_id: str = "") -> None:
         """Take a service, a check or (with neither) the whole node out. Unknown ones are fine."""
         if not node:
             raise ConsulError("Must provide node")
-        self._store.commit("deregister", node=node, service_id=service_id, check_id=check_id)
-
-    def _register(self, node: dict[str, Any], skip_node: bool, service: Any, checks: list[dict[str, Any]]) -> None:
-        node_name = node["Node"]
-        known = {service["ID"]} if service else set()
-        for check in checks:
-            wanted = check.get("ServiceID", "")
-            if wanted and wanted not in known and (node_name, wanted) not in self.services:
-                raise ConsulError(f'failed inserting check: Missing service registration on node "{node_name}"')
-        if not (skip_node and node_name in self.nodes):
-            self._put_node(from_wire(Node, node))
-        if service:
-            self._put_service(node_name, from_wire(Service, service))
-        for check in checks:
-            self._put_check(from_wire(Check, check))
-
-    def _put_node(self, node: Node) -> None:
-        old = self.nodes.get(node.node)
-        if old and _same(old, node):
-            return
-        node.create_index = old.create_index if old else self._store.index
-        node.modify_index = self._store.index
-        self.nodes[node.node] = node
-        self._store.touch("nodes")
-        self._touch_services_on(node.node)
-
-    def _put_service(self, node: str, service: Service) -> None:
-        old = self.services.get((node, service.id))
-        if old and _same(old, service) and _same(service, old):
-            return
-        service.create_index = old.create_index if old else self._store.index
-        service.modify_index = self._store.index
-        self.services[node, service.id] = service
-        self._store.touch("services")
-        self._store.touch(f"service:{service.service}")
-        if old and old.service != service.service:
-            self._left(old.service)
-
-    def _put_check(self, check: Check) -> None:
-        owner = self.services.get((check.node, check.service_id))
-        if owner:
-            check.service_name, check.service_tags = owner.service, list(owner.tags)
-        old = self.checks.get((check.node, check.check_id))
-        if old and _same(old, check):
-            # Nothing is written, but the index of the whole table moves: real behaviour.
-            self._store.touch("checks")
-            return
-        if "health-stale" in self._defects and old and check.status == "critical":
-            check.status = old.status
-        check.create_index = old.create_index if old else self._store.index
-        check.modify_index = self._store.index
-        self.checks[check.node, check.check_id] = check
-        self._touch_check(check)
-        if check.status == "critical":
-            self.on_lost(check.node, check.check_id)
-
-    def _touch_check(self, check: Check) -> None:
-        self._store.touch("checks")
-        if check.service_id:
-            self._store.touch(f"service:{check.service_name}")
-        else:
-            self._touch_services_on(check.node)
-
-    def _touch_services_on(self, node: str) -> None:
-        for name in {service.service for service in self.on_node(node)}:
-            self._store.touch(f"service:{name}")
-
-    def _deregister(self, node: str, service_id: str, check_id: str) -> None:
-        if service_id:
-            self._drop_service(node, service_id)
-        elif check_id:
-            self._drop_check(node, check_id)
-        elif node in self.nodes:
-            for service in self.on_node(node):
-                self._drop_service(node, service.id)
-            for check in self.checks_of(node):
-                self._drop_check(node, check.check_id)
-            del self.nodes[node]
-            self._store.touch("nodes")
-            self.on_node_lost(node)
+        with self._store.commit():
+            if service_id:
+                self._drop_service(node, service_id)
+            elif check_id:
+                self._drop_check(node, check_id)
+            elif node in self.nodes:
+                for service in self.on_node(node):
+                    self._drop_service(node, service.id)
+                for check in self.checks_of(node):
+                    self._drop_check(node, check.check_id)
+                self._store.put("nodes", node, None)
+                self._store.touch("nodes")
+                self.on_node_lost(node)
 
     def _drop_service(self, node: str, service_id: str) -> None:
-        service = self.services.pop((node, service_id), None)
+        service = self.services.get((node, service_id))
         if service is None:
             return
-        if "deregister-leaves-checks" not in self._defects:
-            for check in self.checks_of(node):
-                if check.service_id == service_id:
-                    self._drop_check(node, check.check_id)
+        self._store.put("services", (node, service_id), None)
+        for check in self.checks_of(node):
+            if check.service_id == service_id and "deregister-leaves-checks" not in self._defects:
+                self._drop_check(node, check.check_id)
         # The checks' index moves even if the service had none: real behaviour.
-        self._store.touch("checks")
-        self._store.touch("services")
+        self._store.touch("checks", "services")
         self._left(service.service)
 
     def _left(self, name: str) -> None:
@@ -210,46 +167,11 @@ class Catalog:
             self._store.touch("extinct")
 
     def _drop_check(self, node: str, check_id: str) -> None:
-        check = self.checks.pop((node, check_id), None)
+        check = self.checks.get((node, check_id))
         if check is not None:
+            self._store.put("checks", (node, check_id), None)
             if not check.service_id:
                 # The end of a node's own check moves the index of all services: real behaviour.
                 self._store.touch("services")
             self._touch_check(check)
             self.on_lost(node, check_id)
-
-    def dump(self) -> Any:
-        """The three tables."""
-        services = [{"node": node, **to_wire(service)} for (node, _), service in self.services.items()]
-        return {
-            "nodes": dump_rows(self.nodes.values()),
-            "services": services,
-            "checks": dump_rows(self.checks.values()),
-        }
-
-    def load(self, content: Any) -> None:
-        """Replace the three tables."""
-        self.nodes = {node.node: node for node in load_rows(Node, content["nodes"])}
-        self.services = {(item["node"], item["ID"]): from_wire(Service, item) for item in content["services"]}
-        self.checks = {(check.node, check.check_id): check for check in load_rows(Check, content["checks"])}
-
-
-def _verify_node_id(text: str) -> None:
-    if text and len(text) != 36:
-        raise ConsulError("Bad node ID: uuid string is wrong length")
-    if text and not _UUID.fullmatch(text):
-        raise ConsulError("Bad node ID: uuid is improperly formatted")
-
-
-def _node_of(request: dict[str, Any]) -> dict[str, Any]:
-    names = {"ID": "ID", "Node": "Node", "Address": "Address", "TaggedAddresses": "TaggedAddresses", "NodeMeta": "Meta"}
-    return {wire: request[name] for name, wire in names.items() if request.get(name)}
-
-
-def _normalised(check: dict[str, Any], node: str) -> dict[str, Any]:
-    kinds = (kind for kind in ("HTTP", "TCP", "TTL", "GRPC") if (check.get("Definition") or {}).get(kind))
-    defaults = {"CheckID": check.get("Name", ""), "Node": node, "Status": "critical", "Type": next(kinds, "").lower()}
-    given = {name: value for name, value in check.items() if value}
-    if "Definition" in given:
-        given["Definition"] = dict(sorted(given["Definition"].items(), key=lambda item: item[0] not in _TIMES))
-    return defaults | given

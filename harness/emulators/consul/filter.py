@@ -1,101 +1,44 @@
-"""`?filter=`: a subset of Consul's boolean expressions over the wire form of a row.
+"""`?filter=`: the comparisons of Consul's boolean expressions that its own documents show most, joined by `and`.
 
-`Service == web and "a" in Tags`, `Meta.v != 1`, `Checks is empty`, `ID matches "^w"`, `not (...)`, `or`.
+`Service.Meta.zone == a`, `Meta.v != "1"`, `"a" in Tags`, `v1 not in Service.Tags`. The rest answers 501.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any
 
-from .errors import ConsulError
+from .errors import ConsulError, not_emulated
 
-_OPTIONAL = {"Kind", "TaggedAddresses", "ServiceTaggedAddresses"}
 Predicate = Callable[[dict[str, Any]], bool]
-_TOKEN = re.compile(r'\s*(?:("(?:\\.|[^"\\])*"|`[^`]*`)|(==|!=|\(|\))|([^\s()=!"`]+))')
-_EXPECTED = '"!=", "==", "contains", "in", "is", "matches", "not" or [ \\t\\r\\n]'
+_OPTIONAL = {"Kind", "TaggedAddresses", "ServiceTaggedAddresses"}
+_WORD = r'("[^"]*"|[^\s()=!"`]+)'
+_EQUALS = re.compile(rf"{_WORD}\s*(==|!=)\s*{_WORD}")
+_CONTAINS = re.compile(rf"{_WORD}\s+(not\s+)?in\s+{_WORD}")
+_GAPS = re.compile(r"\(|\b(or|not|is|contains|matches)\b")
 
 
-class _Reader:
-    def __init__(self, text: str) -> None:
-        self._tokens = [
-            (m.group().strip(), m.start() + len(m.group()) - len(m.group().lstrip())) for m in _TOKEN.finditer(text)
-        ]
-        self._tokens.append(("", len(text)))
-        self._at = 0
-
-    def take(self, *wanted: str) -> bool:
-        if self._tokens[self._at][0].lower() in wanted:
-            self._at += 1
-            return True
-        return False
-
-    def word(self) -> str:
-        text = self._tokens[self._at][0]
-        if not text:
-            raise self.fail()
-        self._at += 1
-        if text[0] == "`":
-            return text[1:-1]
-        return str(json.loads(text)) if text[0] == '"' else text
-
-    def fail(self) -> ConsulError:
-        place = self._tokens[self._at][1]
-        cause = f"1:{place + 1} ({place}): no match found, expected: {_EXPECTED}"
-        return ConsulError(f"Failed to create boolean expression evaluator: {cause}")
-
-    def either(self) -> Predicate:
-        left = self._both()
-        while self.take("or"):
-            left = _joined(any, left, self._both())
-        return left
-
-    def _both(self) -> Predicate:
-        left = self._one()
-        while self.take("and"):
-            left = _joined(all, left, self._one())
-        return left
-
-    def _one(self) -> Predicate:
-        if self.take("not"):
-            inner = self._one()
-            return lambda row: not inner(row)
-        if self.take("("):
-            inner = self.either()
-            if not self.take(")"):
-                place = self._tokens[self._at][1]
-                cause = f'1:{place + 1} ({place}): rule "grouping": Unmatched parentheses'
-                raise ConsulError(f"Failed to create boolean expression evaluator: {cause}")
-            return inner
-        return self._match(self.word())
-
-    def _match(self, subject: str) -> Predicate:
-        negated = self.take("not")
-        if self.take("in"):
-            path = self.word()
-            return lambda row: _has(_at(row, path), subject) != negated
-        if self.take("contains"):
-            wanted = self.word()
-            return lambda row: _has(_at(row, subject), wanted) != negated
-        if self.take("matches"):
-            pattern = re.compile(self.word())
-            return lambda row: bool(pattern.search(str(_at(row, subject)))) != negated
-        if self.take("is"):
-            flipped = self.take("not") != negated
-            if not self.take("empty"):
-                raise self.fail()
-            return lambda row: (not _at(row, subject)) != flipped
-        same = self.take("==")
-        if not same and not self.take("!="):
-            raise self.fail()
-        wanted = self.word()
-        return lambda row: _equal(_at(row, subject), wanted) == same
+def parse_filter(text: str) -> Predicate:
+    """The test that an expression describes; everything passes an empty one. Raises ConsulError (500, 501)."""
+    tests = [_comparison(part.strip(), text) for part in re.split(r"\s+and\s+", text.strip()) if part]
+    return lambda row: all(test(row) for test in tests)
 
 
-def _joined(how: Callable[[list[bool]], bool], left: Predicate, right: Predicate) -> Predicate:
-    return lambda row: how([left(row), right(row)])
+def _comparison(part: str, text: str) -> Predicate:
+    if found := _EQUALS.fullmatch(part):
+        selector, operator, wanted = found[1], found[2], found[3].strip('"')
+        return lambda row: (_text(_at(row, selector)) == wanted) == (operator == "==")
+    if found := _CONTAINS.fullmatch(part):
+        item, negated, container = found[1].strip('"'), bool(found[2]), found[3]
+        return lambda row: (item in (_at(row, container) or ())) != negated
+    if _GAPS.search(part):
+        raise not_emulated(f"filter {text!r}")
+    raise ConsulError(f"Failed to create boolean expression evaluator: no match found in {text!r}")
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _at(row: Any, path: str) -> Any:
@@ -105,22 +48,3 @@ def _at(row: Any, path: str) -> Any:
     for name in path.split("."):
         row = row.get(name) if isinstance(row, dict) else None
     return row
-
-
-def _has(container: Any, wanted: str) -> bool:
-    return wanted in (container or ())
-
-
-def _equal(value: Any, wanted: str) -> bool:
-    return str(value).lower() == wanted.lower() if isinstance(value, bool) else str(value) == wanted
-
-
-def parse_filter(text: str) -> Predicate:
-    """The test that a filter expression describes; everything passes an empty one. Raises ConsulError (500)."""
-    if not text:
-        return lambda _: True
-    reader = _Reader(text)
-    predicate = reader.either()
-    if not reader.take(""):
-        raise reader.fail()
-    return predicate

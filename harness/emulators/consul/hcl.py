@@ -1,4 +1,4 @@
-"""The subset of HCL that `-hcl` fragments and ACL rules use: assignments, labelled blocks, lists, objects, comments.
+"""The subset of HCL that `-hcl` fragments and ACL rules use: assignments, labelled blocks, lists, comments; or JSON.
 
 Blocks become nested objects: `key_prefix "a/" { policy = "read" }` is `{"key_prefix": {"a/": {"policy": "read"}}}`.
 """
@@ -10,111 +10,80 @@ import re
 from typing import Any
 
 _TOKEN = re.compile(
-    r'(?P<skip>\s+|#[^\n]*|//[^\n]*|/\*.*?\*/)|(?P<string>"(?:\\.|[^"\\])*")|(?P<number>-?\d+(?:\.\d+)?)(?![\w.])'
-    r"|(?P<word>[A-Za-z_][\w.-]*)|(?P<mark>[{}\[\]=,:])",
-    re.DOTALL,
+    r'\s+|#[^\n]*|//[^\n]*|(?P<value>"(?:\\.|[^"\\])*"|-?\d+(?:\.\d+)?(?![\w.])|\b(?:true|false)\b)'
+    r"|(?P<word>[A-Za-z_][\w.-]*)|(?P<mark>[{}\[\]=,:])"
 )
-_NAMES = {"{": "LBRACE", "}": "RBRACE", "[": "LBRACK", "]": "RBRACK", "=": "ASSIGN", ",": "COMMA", "": "EOF"}
 
 
 class HclError(ValueError):
-    """Text outside the subset; the message is that of HashiCorp's parser where it is known."""
+    """Text outside the subset."""
 
 
-class _Parser:
+class _Reader:
     def __init__(self, text: str) -> None:
-        self._text = text
-        self._tokens = list(self._scan())
+        self._text, self._tokens, position = text, list[tuple[str, str, int]](), 0
+        while position < len(text):
+            match = _TOKEN.match(text, position)
+            if match is None:
+                raise self._fail("illegal character", position)
+            if match.lastgroup:
+                self._tokens.append((match.lastgroup, match.group(), position))
+            position = match.end()
+        self._tokens.append(("end", "", len(text)))
         self._at = 0
 
-    def _scan(self) -> Any:
-        position = 0
-        while position < len(self._text):
-            match = _TOKEN.match(self._text, position)
-            if match is None:
-                raise HclError(f"At {self._place(position)}: illegal character")
-            if match.lastgroup != "skip":
-                yield str(match.lastgroup), match.group(), position
-            position = match.end()
-        yield "mark", "", len(self._text)
-
-    def _place(self, position: int) -> str:
+    def _fail(self, what: str, position: int) -> HclError:
         before = self._text[:position]
-        return f"{before.count(chr(10)) + 1}:{position - before.rfind(chr(10))}"
+        return HclError(f"At {before.count(chr(10)) + 1}:{position - before.rfind(chr(10))}: {what}")
 
-    def _next(self) -> tuple[str, str]:
-        kind, text, _ = self._tokens[self._at]
+    def _next(self, *wanted: str) -> tuple[str, str]:
+        kind, text, position = self._tokens[self._at]
+        if wanted and kind not in wanted and text not in wanted:
+            raise self._fail(f"expected: {' | '.join(wanted)} got: {text or 'EOF'}", position)
         self._at += 1
         return kind, text
 
-    def _peek(self) -> str:
-        return str(self._tokens[self._at][1])
-
-    def _fail(self, expected: str) -> HclError:
-        kind, text, position = self._tokens[self._at - 1]
-        got = _NAMES.get(text, text) if kind == "mark" else kind.upper()
-        at = self._place(position + (not text))
-        return HclError(f"At {at}: {expected} got: {got}")
+    def _take(self, *marks: str) -> str:
+        text = self._tokens[self._at][1]
+        self._at += text in marks
+        return text if text in marks else ""
 
     def body(self, end: str) -> dict[str, Any]:
-        """Assignments and blocks up to `end` (`}` or the end of the text)."""
+        """Assignments and blocks up to `end`: `}`, or nothing for the end of the text."""
         found: dict[str, Any] = {}
-        while True:
-            kind, text = self._next()
-            if kind == "mark" and text == end:
-                return found
-            if kind == "mark" and text == ",":
-                continue
-            if kind not in {"word", "string"}:
-                raise self._fail("object expected closing RBRACE" if end else "expected: IDENT | STRING")
-            self._item(found, json.loads(text) if kind == "string" else text)
+        while self._tokens[self._at][1] != end:
+            if not self._take(","):
+                self._item(found, self._next("word", "value")[1].strip('"'))
+        self._next()
+        return found
 
     def _item(self, found: dict[str, Any], name: str) -> None:
-        kind, text = self._next()
-        if kind == "mark" and text in "=:" and text:
+        if self._take("=", ":"):
             found[name] = self._value()
-        elif kind == "mark" and text == "{":
-            block = self.body("}")
-            found[name] = {**found[name], **block} if isinstance(found.get(name), dict) else block
-        elif kind == "string":
-            inner = found.setdefault(name, {})
-            self._item(inner, json.loads(text))
+        elif self._take("{"):
+            found[name] = {**found.get(name, {}), **self.body("}")}
         else:
-            raise self._fail("expected: IDENT | STRING | ASSIGN | LBRACE")
+            self._item(found.setdefault(name, {}), self._next("value", "=", "{")[1].strip('"'))
 
     def _value(self) -> Any:
-        kind, text = self._next()
-        if kind == "string":
-            return json.loads(text)
-        if kind == "number":
-            return json.loads(text)
-        if kind == "word" and text in {"true", "false"}:
-            return text == "true"
-        if kind == "mark" and text == "{":
+        if self._take("{"):
             return self.body("}")
-        if kind == "mark" and text == "[":
-            return self._list()
-        raise self._fail("Unknown token")
-
-    def _list(self) -> list[Any]:
+        if not self._take("["):
+            return json.loads(self._next("value")[1])
         found = []
-        while self._peek() != "]":
+        while not self._take("]"):
             found.append(self._value())
-            if self._peek() == ",":
-                self._next()
-            elif self._peek() != "]":
-                self._next()
-                raise self._fail("error parsing list, expected comma or list end")
-        self._next()
+            if not self._take(","):
+                self._next("]")
+                break
         return found
 
 
 def parse_hcl(text: str) -> dict[str, Any]:
     """The object that a fragment of HCL (or JSON) describes. Raises HclError."""
-    if text.lstrip().startswith("{"):
-        try:
-            value = json.loads(text)
-        except ValueError as error:
-            raise HclError(str(error)) from None
-        return value if isinstance(value, dict) else {}
-    return _Parser(text).body("")
+    if not text.lstrip().startswith("{"):
+        return _Reader(text).body("")
+    try:
+        return dict(json.loads(text))
+    except ValueError as error:
+        raise HclError(str(error)) from None

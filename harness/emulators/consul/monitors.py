@@ -10,23 +10,18 @@ import asyncio
 import errno
 import os
 import random
-import ssl
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import httptools
 
 from harness.emulators.go_durations import SECOND
 
-from .agent import OUTPUT_LIMIT
-
 INTERVAL_MIN = 1.0
 TIMEOUT_DEFAULT = 10.0
-REDIRECTS_MAX = 10
-_DIAL = {errno.ECONNREFUSED: "connect: connection refused", errno.EHOSTUNREACH: "connect: no route to host"}
-
 _TOO_SLOW = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+_REDIRECTED = "consul emulator: a redirect is not followed"
 
 Report = Callable[[str, str, str], None]
 
@@ -56,57 +51,47 @@ class AsyncMonitors:
     async def _run(self, check_id: str, definition: dict[str, Any]) -> None:
         interval = max(INTERVAL_MIN, definition["Interval"] / SECOND)
         timeout = definition.get("Timeout", 0) / SECOND or TIMEOUT_DEFAULT
-        check = check_http if definition.get("HTTP") else check_tcp
+        check, target = (_http, definition["HTTP"]) if definition.get("HTTP") else (_tcp, definition["TCP"])
         await asyncio.sleep(random.uniform(0, interval))
         while True:
-            status, output = await check(definition, timeout)
+            status, output = await check(target, timeout)
             self._report(check_id, status, output)
             await asyncio.sleep(interval)
 
 
-async def check_tcp(definition: dict[str, Any], timeout: float) -> tuple[str, str]:
-    """(status, output) of one connection attempt, given up after `timeout` seconds."""
-    host, _, port = definition["TCP"].rpartition(":")
+async def _tcp(target: str, timeout: float) -> tuple[str, str]:
+    host, _, port = target.rpartition(":")
     try:
         async with asyncio.timeout(timeout):
             _, writer = await _dial(host, int(port))
     except TimeoutError:
-        return "critical", f"dial tcp {definition['TCP']}: i/o timeout"
+        return "critical", f"dial tcp {target}: i/o timeout"
     except CheckFailed as failed:
         return "critical", str(failed)
     writer.close()
-    return "passing", f"TCP connect {definition['TCP']}: Success"
+    return "passing", f"TCP connect {target}: Success"
 
 
-async def check_http(definition: dict[str, Any], timeout: float) -> tuple[str, str]:
-    """(status, output) of one request, redirects followed, given up after `timeout` seconds."""
-    url, method = definition["HTTP"], definition.get("Method") or "GET"
+async def _http(url: str, timeout: float) -> tuple[str, str]:
     try:
         async with asyncio.timeout(timeout):
-            response = await _request(url, method, definition)
+            code, reason, body = await _get(url)
     except TimeoutError:
-        return "critical", f'{method.capitalize()} "{url}": {_TOO_SLOW}'
+        return "critical", f'Get "{url}": {_TOO_SLOW}'
     except CheckFailed as failed:
-        return "critical", f'{method.capitalize()} "{url}": {failed}'
-    code = response.code
+        return "critical", f'Get "{url}": {failed}'
     status = "passing" if 200 <= code < 300 else "warning" if code == 429 else "critical"
-    body = bytes(response.body[-OUTPUT_LIMIT:]).decode("utf-8", "replace")
-    return status, f"HTTP {method} {url}: {code} {response.reason} Output: {body}"
+    return status, f"HTTP GET {url}: {code} {reason} Output: {body.decode('utf-8', 'replace')}"
 
 
 class _Response:
     """What httptools' parser tells of a response."""
 
     def __init__(self) -> None:
-        self.code, self.reason, self.location, self.done = 0, "", "", False
-        self.body = bytearray()
+        self.reason, self.done, self.body = "", False, bytearray()
 
     def on_status(self, reason: bytes) -> None:
         self.reason += reason.decode("latin-1")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() == b"location":
-            self.location = value.decode("latin-1")
 
     def on_body(self, body: bytes) -> None:
         self.body += body
@@ -115,70 +100,33 @@ class _Response:
         self.done = True
 
 
-async def _request(url: str, method: str, definition: dict[str, Any]) -> _Response:
-    for _ in range(REDIRECTS_MAX):
-        response = await _exchange(url, method, definition)
-        if response.code not in {301, 302, 303, 307, 308}:
-            return response
-        if not response.location:
-            raise CheckFailed(f"{response.code} response missing Location header")
-        url = urljoin(url, response.location)
-    raise CheckFailed("stopped after 10 redirects")
-
-
-async def _exchange(url: str, method: str, definition: dict[str, Any]) -> _Response:
+async def _get(url: str) -> tuple[int, str, bytes]:
     parts = urlsplit(url)
-    secure = _tls(definition) if parts.scheme == "https" else None
-    reader, writer = await _dial(parts.hostname or "", parts.port or (443 if secure else 80), secure)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    headers = "User-Agent: Consul Health Check\r\nAccept: text/plain, text/*, */*\r\nConnection: close"
+    reader, writer = await _dial(parts.hostname or "", parts.port or 80)
+    response = _Response()
+    parser = httptools.HttpResponseParser(response)
     try:
-        writer.write(_head_and_body(parts.netloc, url, method, definition))
-        response = _Response()
-        parser = httptools.HttpResponseParser(response)
-        while not response.done:
-            data = await reader.read(65536)
-            if not data:
-                break
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n{headers}\r\n\r\n".encode())
+        while not response.done and (data := await reader.read(65536)):
             parser.feed_data(data)
-        response.code = parser.get_status_code()
     except (OSError, httptools.HttpParserError):
         raise CheckFailed("EOF") from None
     finally:
         writer.close()
-    if not response.code:
-        raise CheckFailed("EOF")
-    return response
+    code = parser.get_status_code()
+    if not code or code in {301, 302, 303, 307, 308}:
+        raise CheckFailed(_REDIRECTED if code else "EOF")
+    return code, response.reason, bytes(response.body)
 
 
-def _head_and_body(host: str, url: str, method: str, definition: dict[str, Any]) -> bytes:
-    parts = urlsplit(url)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    headers = {"Host": [host], "User-Agent": ["Consul Health Check"], "Accept": ["text/plain, text/*, */*"]}
-    headers |= {"Connection": ["close"]}
-    headers |= {name.title(): values for name, values in (definition.get("Header") or {}).items()}
-    body = str(definition.get("Body") or "").encode()
-    if body:
-        headers["Content-Length"] = [str(len(body))]
-    lines = [f"{method} {target} HTTP/1.1"]
-    lines += [f"{name}: {value}" for name, values in headers.items() for value in values]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-def _tls(definition: dict[str, Any]) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if definition.get("TLSSkipVerify"):
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
-
-
-async def _dial(
-    host: str, port: int, secure: ssl.SSLContext | None = None
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _dial(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     try:
-        return await asyncio.open_connection(host, port, ssl=secure)
-    except ssl.SSLError as error:
-        raise CheckFailed(f"x509: {error.reason}") from None
+        return await asyncio.open_connection(host, port)
     except OSError as error:
-        if error.errno in _DIAL or error.errno is None or error.errno > 0:
-            cause = _DIAL.get(error.errno or 0, os.strerror(error.errno or 0).lower())
-            raise CheckFailed(f"dial tcp {host}:{port}: {cause}") from None
-        raise CheckFailed(f"dial tcp: lookup {host}: no such host") from None
+        known = {errno.ECONNREFUSED: "connect: connection refused", errno.EHOSTUNREACH: "connect: no route to host"}
+        number = error.errno or 0
+        if number < 0:
+            raise CheckFailed(f"dial tcp: lookup {host}: no such host") from None
+        raise CheckFailed(f"dial tcp {host}:{port}: {known.get(number, os.strerror(number).lower())}") from None

@@ -1,6 +1,6 @@
 """The rows of Consul's tables, in the order of their fields on the wire, and the way there and back.
 
-Field sources: the KV, session, catalog and health pages of the HTTP API, and captured answers of 1.8.7.
+Field sources: the KV, session, catalog, health and ACL pages of the HTTP API, and captured answers of 1.8.7.
 """
 
 from __future__ import annotations
@@ -113,7 +113,6 @@ class Policy:
     name: str = ""
     description: str = ""
     rules: str = ""
-    datacenters: list[str] | None = field(default=None, metadata=OMITTED)
     hash: str = ""
     create_index: int = 0
     modify_index: int = 0
@@ -121,7 +120,7 @@ class Policy:
 
 @dataclass(slots=True)
 class Token:
-    """An ACL token; `policies` links by ID, the name is looked up when it is shown."""
+    """An ACL token with links to its policies."""
 
     accessor_id: str = ""
     secret_id: str = ""
@@ -154,7 +153,7 @@ def to_wire(row: Any) -> dict[str, Any]:
     return shown
 
 
-def from_wire(kind: type[Row], value: dict[str, Any]) -> Row:
+def from_wire(kind: type[Row], value: Mapping[str, Any]) -> Row:
     """The row whose wire form is `value`; unknown fields are ignored, missing ones take their default."""
     hashable: Any = kind
     return kind(**{name: value[wire] for name, wire, _ in _columns(hashable) if value.get(wire) is not None})

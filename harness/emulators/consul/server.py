@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from harness.emulators.runner import Defects
 
@@ -13,7 +15,6 @@ from .acl import Acl
 from .agent import Agent
 from .catalog import Catalog
 from .disklog import DiskLog
-from .events import Events
 from .kv import KV
 from .rows import new_id
 from .sessions import Sessions
@@ -25,7 +26,7 @@ from .txn import Txn
 
 @dataclass
 class Server:
-    """Everything an endpoint can reach. `rng` makes the jitter."""
+    """Everything an endpoint can reach. `rng` makes the jitter, `events` are the last 256, never on disk."""
 
     settings: Settings
     defects: Defects
@@ -35,12 +36,13 @@ class Server:
     kv: KV
     sessions: Sessions
     acl: Acl
-    events: Events
     txn: Txn
     agent: Agent
     node_id: str
-    rng: random.Random
-    started: datetime
+    disk: DiskLog | None
+    events: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=256))
+    rng: random.Random = field(default_factory=random.Random)
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def raft_address(self) -> str:
@@ -48,7 +50,7 @@ class Server:
         return f"{self.settings.bind}:{self.settings.server_port}"
 
     def start(self) -> None:
-        """Take the lead: arm what waits for time, register this node, bring the catalog up to the agent."""
+        """Take the lead: arm what waits for time, and register this node."""
         settings = self.settings
         if settings.acl_enabled:
             name = "Initial Management Token" if settings.profile.modern else "Master Token"
@@ -57,9 +59,15 @@ class Server:
         self.sessions.rearm()
         self.agent.start()
 
+    def restore(self, content: dict[str, Any]) -> None:
+        """Replace everything replicated by a snapshot's content, on disk too."""
+        self.store.load(content)
+        self.sessions.rearm()
+        if self.disk:
+            self.disk.compact()
+
     def _own_registration(self) -> dict[str, object]:
         address, modern = self.settings.bind, self.settings.profile.modern
-        tagged = dict.fromkeys(("lan", "lan_ipv4", "wan", "wan_ipv4"), address)
         version = self.settings.profile.reported
         meta = {"consul-network-segment": ""} | ({"consul-version": version} if modern else {})
         raft = {"raft_version": "3", "serf_protocol_current": "2", "serf_protocol_max": "5", "serf_protocol_min": "1"}
@@ -69,32 +77,28 @@ class Server:
             "Node": self.settings.node,
             "ID": self.node_id,
             "Address": address,
-            "TaggedAddresses": tagged,
+            "TaggedAddresses": dict.fromkeys(("lan", "lan_ipv4", "wan", "wan_ipv4"), address),
             "NodeMeta": meta,
             "Service": {"Service": "consul", "Meta": voter, "Port": self.settings.server_port},
             "Check": {**serf, "Output": "Agent alive and reachable"},
         }
 
 
-def build_server(settings: Settings, defects: Defects, timers: Timers) -> tuple[Server, DiskLog | None]:
-    """The server and, with a data directory outside `-dev`, its recovered log. Not started yet."""
+def build_server(settings: Settings, defects: Defects, timers: Timers) -> Server:
+    """The server, recovered from its data directory if it has one outside `-dev`. Not started yet."""
     store = Store()
     catalog = Catalog(store, defects)
     # The KV store asks whether a session exists, and sessions release keys: one of the two is wired afterwards.
-    kv = KV(store, lambda session: sessions.exists(session), defects)
+    kv = KV(store, lambda session: sessions.find(session) is not None, defects)
     sessions = Sessions(store, catalog, kv, timers, defects, settings.session_ttl_min)
-    acl = Acl(store, defects, lambda: datetime.now(UTC))
+    acl = Acl(store, lambda: datetime.now(UTC))
     agent = Agent(settings.node, store, catalog, timers, defects)
-    events, txn = Events(store, agent), Txn(store, kv, defects)
     keep = Path(settings.data_dir) if settings.data_dir and not settings.dev else None
-    log = DiskLog(keep, store, defects) if keep else None
-    if log:
-        log.recover()
-        store.log = log
-    node_id = settings.node_id or _kept_node_id(keep)
-    parts = (store, catalog, kv, sessions, acl, events, txn, agent)
-    server = Server(settings, defects, timers, *parts, node_id, random.Random(), datetime.now(UTC))
-    return server, log
+    disk = DiskLog(keep, store, defects) if keep else None
+    if disk:
+        disk.recover()
+    parts = (store, catalog, kv, sessions, acl, Txn(store, kv, defects), agent)
+    return Server(settings, defects, timers, *parts, settings.node_id or _kept_node_id(keep), disk)
 
 
 def _kept_node_id(data_dir: Path | None) -> str:

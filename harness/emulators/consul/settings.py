@@ -6,7 +6,6 @@ subset stop the start in Consul's words. Source: the agent configuration referen
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,36 +15,30 @@ from typing import Any
 from harness.emulators.go_durations import SECOND, parse_duration
 from harness.emulators.runner import ConfigError, GoFlags, guard_host, parse_go_flags
 
-from .godecode import DecodeError, Struct, decode
 from .hcl import HclError, parse_hcl
 from .profile import Profile, profile_named
 
-_BOOLEANS = frozenset({"dev", "server", "ui", "bootstrap", "disable-host-node-id", "enable-script-checks", "rejoin"})
+_BOOLEANS = frozenset({"dev", "server", "ui", "bootstrap"})
 _FLAGS = {
     "node": "node_name", "bind": "bind_addr", "client": "client_addr", "data-dir": "data_dir", "node-id": "node_id",
-    "datacenter": "datacenter", "log-level": "log_level", "advertise": "advertise_addr", "domain": "domain",
+    "datacenter": "datacenter", "log-level": "log_level", "bootstrap-expect": "bootstrap_expect",
     "http-port": "ports.http", "dns-port": "ports.dns", "server-port": "ports.server", "grpc-port": "ports.grpc",
-    "serf-lan-port": "ports.serf_lan", "serf-wan-port": "ports.serf_wan", "bootstrap-expect": "bootstrap_expect",
+    "grpc-tls-port": "ports.grpc_tls", "serf-lan-port": "ports.serf_lan", "serf-wan-port": "ports.serf_wan",
 }  # fmt: skip
-_PORTS = ("http", "dns", "https", "grpc", "grpc_tls", "server", "serf_lan", "serf_wan")
-KEYS: Mapping[str, object] = {
-    **dict.fromkeys(("node_name", "bind_addr", "client_addr", "data_dir", "node_id", "datacenter"), str),
-    **dict.fromkeys(("log_level", "advertise_addr", "domain", "session_ttl_min", "pid_file"), str),
-    **dict.fromkeys(("server", "bootstrap", "ui", "disable_update_check", "enable_debug", "leave_on_terminate"), bool),
-    **dict.fromkeys(("skip_leave_on_interrupt", "disable_host_node_id", "disable_remote_exec", "log_json"), bool),
-    **dict.fromkeys(("disable_anonymous_signature", "rejoin_after_leave"), bool),
-    "bootstrap_expect": int,
-    "ports": dict.fromkeys(_PORTS, int),
-    "performance": {"raft_multiplier": int, "leave_drain_time": str, "rpc_hold_timeout": str},
-    "telemetry": {"disable_hostname": bool, "prometheus_retention_time": str, "metrics_prefix": str},
-    "limits": dict.fromkeys(("kv_max_value_size", "txn_max_req_len", "http_max_conns_per_client"), int),
-    "acl": {
-        **dict.fromkeys(("enabled", "enable_token_persistence"), bool),
-        **dict.fromkeys(("default_policy", "down_policy", "token_ttl", "policy_ttl"), str),
-        "tokens": dict.fromkeys(("initial_management", "master", "agent", "default"), str),
-    },
+_BLOCKS = {
+    "": "node_name bind_addr client_addr data_dir node_id datacenter log_level log_json session_ttl_min server ui "
+    "bootstrap bootstrap_expect disable_update_check disable_anonymous_signature enable_debug leave_on_terminate",
+    "ports.": "http dns https grpc grpc_tls server serf_lan serf_wan",
+    "performance.": "raft_multiplier",
+    "telemetry.": "disable_hostname prometheus_retention_time",
+    "limits.": "kv_max_value_size txn_max_req_len http_max_conns_per_client",
+    "acl.": "enabled default_policy enable_token_persistence",
+    "acl.tokens.": "initial_management master agent default",
 }
-"""Every configuration key that is understood, with its type; a dict is a block."""
+_KEYS = frozenset(block + name for block, names in _BLOCKS.items() for name in names.split())
+"""Every configuration key that is understood."""
+
+_NUMBERS = frozenset(f"ports.{name}" for name in _BLOCKS["ports."].split()) | {"performance.raft_multiplier"}
 
 
 @dataclass(frozen=True)
@@ -107,27 +100,20 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _parse(source: str, text: str) -> dict[str, Any]:
     try:
-        if source.endswith(".json") and text.lstrip().startswith("{"):
-            decode(text.encode(), Struct("", {}, strict=False))
-            return dict(json.loads(text))
         return parse_hcl(text)
-    except (DecodeError, HclError, ValueError) as error:
+    except HclError as error:
         raise ConfigError(f"==> failed to parse {source}: {error}") from None
 
 
-def _verify(source: str, content: dict[str, Any], known: Mapping[str, object] = KEYS, path: str = "") -> None:
+def _verify(source: str, content: dict[str, Any], path: str = "") -> None:
     for name, value in content.items():
-        where, kind = f"{path}{name}", known.get(name)
-        if kind is None:
+        where = f"{path}{name}"
+        if isinstance(value, dict):
+            _verify(source, value, f"{where}.")
+        elif where not in _KEYS:
             raise ConfigError(f"==> failed to parse {source}: 1 error occurred:\n\t* invalid config key {where}\n\n")
-        if isinstance(kind, Mapping) and isinstance(value, dict):
-            _verify(source, value, kind, f"{where}.")
-        elif isinstance(kind, Mapping) or type(value) is not kind:
-            wanted = {str: "string", bool: "bool", int: "int"}.get(kind, "map") if isinstance(kind, type) else "map"
-            got = {int: "float64", str: "string", bool: "bool", dict: "map[string]interface {}"}.get(
-                type(value), "list"
-            )
-            cause = f"'{where}' expected type '{wanted}', got unconvertible type '{got}'"
+        elif where in _NUMBERS and not isinstance(value, int):
+            cause = f"'{where}' expected type 'int', got unconvertible type '{type(value).__name__}'"
             raise ConfigError(f"==> failed to parse {source}: 1 error(s) decoding:\n\n* {cause}")
 
 
@@ -163,7 +149,7 @@ def _settled(config: dict[str, Any], dev: bool, profile: Profile) -> Settings:
         profile=profile,
         dev=dev,
         node=default_node,
-        bind=config.get("advertise_addr") or config.get("bind_addr", "127.0.0.1").replace("0.0.0.0", "127.0.0.1"),
+        bind=config.get("bind_addr", "127.0.0.1").replace("0.0.0.0", "127.0.0.1"),
         client=guard_host(config.get("client_addr", "127.0.0.1")),
         http_port=ports.get("http", 8500),
         dns_port=ports.get("dns", 8600),

@@ -5,14 +5,16 @@ Sources: sample responses of the API pages of 1.22; captured answers of 1.8.7.
 
 from __future__ import annotations
 
-import zlib
+from dataclasses import replace
 from typing import Any
 
 from harness.emulators.go_durations import format_duration
 
-from .agent import LocalCheck
 from .rows import Check, Node, Service, to_wire
 from .server import Server
+
+_FLAT = ("ID", "Node", "Address", "Datacenter", "TaggedAddresses")
+_AGENT_SERVICE = "Kind ID Service Tags Meta Port Address TaggedAddresses Weights EnableTagOverride"
 
 
 def _proxy(modern: bool) -> dict[str, Any]:
@@ -26,22 +28,18 @@ def node_shape(server: Server, node: Node) -> dict[str, Any]:
 
 def service_shape(server: Server, service: Service) -> dict[str, Any]:
     """A service as /v1/health/service and /v1/catalog/node show it."""
-    row = to_wire(service)
+    row, modern = to_wire(service), server.settings.profile.modern
     tail = {name: row.pop(name) for name in ("CreateIndex", "ModifyIndex")}
-    row["Meta"] = row["Meta"] or None
-    modern = server.settings.profile.modern
     extra = {"PeerName": ""} if modern else {}
-    return {**row, "Proxy": _proxy(modern), "Connect": {}, **extra, **tail}
+    return {**row, "Meta": row["Meta"] or None, "Proxy": _proxy(modern), "Connect": {}, **extra, **tail}
 
 
 def flat_shape(server: Server, node: Node, service: Service) -> dict[str, Any]:
     """A service and its node in one object, as /v1/catalog/service shows it."""
-    shown = node_shape(server, node)
-    modern = server.settings.profile.modern
-    flat = {name: shown[name] for name in ("ID", "Node", "Address", "Datacenter", "TaggedAddresses")}
+    shown, modern = node_shape(server, node), server.settings.profile.modern
     tagged = {"ServiceTaggedAddresses": service.tagged_addresses} if service.tagged_addresses else {}
     return {
-        **flat,
+        **{name: shown[name] for name in _FLAT},
         "NodeMeta": node.meta,
         "ServiceKind": service.kind or "",
         "ServiceID": service.id,
@@ -62,56 +60,25 @@ def flat_shape(server: Server, node: Node, service: Service) -> dict[str, Any]:
     }
 
 
-def check_shape(server: Server, check: Check) -> dict[str, Any]:
-    """A check of the catalog."""
+def check_shape(server: Server, check: Check, interval: str = "", timeout: str = "") -> dict[str, Any]:
+    """A check of the catalog; newer versions add the timing that the agent knows."""
     row = to_wire(check)
-    return _timed(row, "", "") if server.settings.profile.modern else row
-
-
-def _timed(row: dict[str, Any], interval: str, timeout: str) -> dict[str, Any]:
+    if not server.settings.profile.modern:
+        return row
     tail = {name: row.pop(name) for name in ("Definition", "CreateIndex", "ModifyIndex")}
     return {**row, "Interval": interval, "Timeout": timeout, "ExposedPort": 0, **tail}
 
 
-def agent_check_shape(server: Server, check: LocalCheck) -> dict[str, Any]:
-    """A check of the agent: newer versions add its timing."""
-    row = to_wire(check.row)
-    if not server.settings.profile.modern:
-        return row
-    times = [check.definition.get(name, 0) for name in ("Interval", "Timeout")]
-    return _timed(row, *(format_duration(time) if time else "" for time in times))
-
-
-def agent_health_check_shape(server: Server, check: LocalCheck) -> dict[str, Any]:
-    """A check as /v1/agent/health shows it: 1.8 forgets its type and shows an empty definition."""
-    row = agent_check_shape(server, check)
-    if server.settings.profile.modern:
-        return row
-    unset: dict[str, Any] = dict.fromkeys(("Interval", "Timeout", "DeregisterCriticalServiceAfter"), "0s")
-    unset |= {"HTTP": "", "Header": None, "Method": "", "Body": "", "TLSSkipVerify": False, "TCP": ""}
-    return row | {"ServiceTags": row["ServiceTags"] or None, "Type": "", "Definition": unset}
+def agent_check_shape(server: Server, check: Check) -> dict[str, Any]:
+    """A check of the agent, which has no indexes."""
+    definition = server.agent.definitions.get(check.check_id, {})
+    times = [definition.get(name, 0) for name in ("Interval", "Timeout")]
+    shown = [format_duration(time) if time else "" for time in times]
+    return check_shape(server, replace(check, create_index=0, modify_index=0), *shown)
 
 
 def agent_service_shape(server: Server, service: Service) -> dict[str, Any]:
     """A service of the agent: fields in another order than in the catalog, no indexes."""
     row = to_wire(service)
-    names = (
-        "Kind",
-        "ID",
-        "Service",
-        "Tags",
-        "Meta",
-        "Port",
-        "Address",
-        "TaggedAddresses",
-        "Weights",
-        "EnableTagOverride",
-    )
-    shown = {name: row[name] for name in names if name in row}
+    shown = {name: row[name] for name in _AGENT_SERVICE.split() if name in row}
     return shown | ({"Datacenter": server.settings.datacenter} if server.settings.profile.modern else {})
-
-
-def content_hash(shown: dict[str, Any]) -> str:
-    """Sixteen hex digits that change with the content (the value itself is not the real server's)."""
-    text = repr(shown).encode()
-    return f"{zlib.crc32(text):08x}{zlib.adler32(text):08x}"

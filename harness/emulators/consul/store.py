@@ -1,125 +1,134 @@
-"""The replicated state of the one server: commands applied in order, one index for all tables, a log of them.
+"""The replicated state of the one server: tables of rows that change in commits, one index for all of them.
 
-A command is (name, JSON-able arguments); applying the same commands gives the same state, so the log on disk holds
-commands and a restart applies them again. Nothing here knows sockets, wall-clock time or asyncio.
+A commit takes the next index, is undone whole when it is refused, is logged whole when it is not, and then wakes who
+watches. Rows are never changed in place. Nothing here knows sockets, wall-clock time or asyncio.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
-from .errors import ConsulError
 from .rows import from_wire, to_wire
 
-Command = Callable[..., Any]
+Change = tuple[str, Any]
+"""A row that changed: its table and its key."""
 
-
-class CommandLog(Protocol):
-    """Where commands go before they are applied."""
-
-    def append(self, index: int, name: str, arguments: dict[str, Any]) -> None:
-        """Make a command survive the process. Returns when it would survive a SIGKILL."""
-
-
-class Table(Protocol):
-    """A part of the state that a snapshot contains."""
-
-    def dump(self) -> Any:
-        """The content as JSON."""
-
-    def load(self, content: Any) -> None:
-        """Replace the content."""
-
-
-class NoLog:
-    """The log of `-dev`: nothing is kept."""
-
-    def append(self, index: int, name: str, arguments: dict[str, Any]) -> None:
-        """Forget the command."""
+TOMBSTONES = "tombstones"
+TOMBSTONES_KEPT = 50_000
 
 
 class Store:
-    """Commands, indexes and snapshots. The tables register themselves with `part` and `command`."""
+    """Tables by name. `log` is called with each commit's record before anybody is told that it happened."""
 
-    def __init__(self, log: CommandLog | None = None) -> None:
+    def __init__(self) -> None:
         self.index = 0
-        self.log: CommandLog = log or NoLog()
-        self.on_change: Callable[[str], None] = lambda _: None
-        self._indexes: dict[str, int] = {}
-        self._commands: dict[str, Command] = {}
-        self._parts: dict[str, Table] = {}
+        self.log: Callable[[list[Any]], None] = lambda _record: None
+        self.on_change: Callable[[str], None] = lambda _table: None
+        self._tables: dict[str, dict[Any, Any]] = {}
+        self._kinds: dict[str, type[Any] | None] = {}
         self._local: set[str] = set()
-        self.command("restore", self.load)
+        self._indexes: dict[str, int] = {}
+        self._old: dict[Change, Any] | None = None
 
-    def command(self, name: str, run: Command) -> None:
-        """Make `run(**arguments)` reachable as a command."""
-        self._commands[name] = run
-
-    def part(self, name: str, table: Table, *, local: bool = False) -> None:
-        """Make `table` part of what is kept; a `local` one (the agent's own) is in no snapshot."""
-        self._parts[name] = table
+    def table(self, name: str, kind: type[Any] | None = None, *, local: bool = False) -> dict[Any, Any]:
+        """The rows of a table, to be read; of dataclass `kind`, or plain JSON. A `local` one is in no snapshot."""
+        self._kinds[name] = kind
         if local:
             self._local.add(name)
+        return self._tables.setdefault(name, {})
 
-    def commit(self, name: str, *, local: bool = False, **arguments: Any) -> Any:
-        """Log and apply one command; its result. Every one but a `local` one takes the next index, failed or not.
+    @contextmanager
+    def commit(self, *, local: bool = False) -> Iterator[None]:
+        """Change rows. What raises undoes everything, but for the index, which only a `local` commit does not take.
 
-        Raises ConsulError as the command does.
+        Inside another commit it is part of that one.
         """
-        if not local:
-            self.index += 1
-        self.log.append(self.index, name, arguments)
-        return self._commands[name](**arguments)
-
-    def replay(self, index: int, name: str, arguments: dict[str, Any]) -> None:
-        """Apply a command of the log again. One that was refused then is refused again, which is no error."""
-        self.index = index
-        try:
-            self._commands[name](**arguments)
-        except ConsulError:
+        if self._old is not None:
+            yield
             return
+        self.index += not local
+        self._old, before = {}, dict(self._indexes)
+        try:
+            yield
+            if self._old or self._indexes != before:
+                self.log(self._record(before))
+        except BaseException:
+            for (table, key), row in reversed(self._old.items()):
+                self._set(table, key, row)
+            self._indexes.clear()
+            self._indexes.update(before)
+            raise
+        finally:
+            self._old = None
+        for name in self._indexes.keys() | before.keys():
+            if self._indexes.get(name) != before.get(name):
+                self.on_change(name.partition(":")[0])
 
-    def touch(self, table: str) -> None:
-        """Say that `table` changed at the current index, and wake who watches it."""
-        self._indexes[table] = self.index
-        self.on_change(table.partition(":")[0])
+    def _record(self, before: dict[str, int]) -> list[Any]:
+        rows = [[table, key, self._shown(table, key)] for table, key in self._old or {}]
+        names = [name for name in self._indexes.keys() | before.keys() if self._indexes.get(name) != before.get(name)]
+        return [self.index, rows, {name: self._indexes.get(name) for name in names}]
 
-    def rewind(self, table: str, index: int) -> None:
-        """Put a table's index back, for changes that were taken back."""
-        self._indexes[table] = index
+    def replay(self, index: int, rows: list[Any], indexes: dict[str, int | None]) -> None:
+        """Apply a record of the log again."""
+        self.index = index
+        for table, key, shown in rows:
+            self._set(table, _hashable(key), self._read(table, shown))
+        for name, value in indexes.items():
+            self._indexes.pop(name, None)
+            if value is not None:
+                self._indexes[name] = value
 
-    def at(self, *tables: str) -> int:
-        """The index of the last change of any of the tables; 0 when there was none."""
-        return max((self._indexes.get(table, 0) for table in tables), default=0)
+    def put(self, table: str, key: Any, row: Any) -> None:
+        """Set a row, or with None take it away. Only within a commit."""
+        if self._old is None:
+            raise RuntimeError(f"{table}: changed outside a commit")
+        self._old.setdefault((table, key), self._tables[table].get(key))
+        self._set(table, key, row)
 
-    def knows(self, table: str) -> bool:
-        """Whether a table was ever touched."""
-        return table in self._indexes
+    def _set(self, table: str, key: Any, row: Any) -> None:
+        if row is None:
+            self._tables[table].pop(key, None)
+        else:
+            self._tables[table][key] = row
+
+    def touch(self, *tables: str) -> None:
+        """Say that tables changed at the current index."""
+        self._indexes.update(dict.fromkeys(tables, self.index))
 
     def forget(self, table: str) -> None:
         """Drop the index of a table that is gone (a service that has no instance any more)."""
         self._indexes.pop(table, None)
 
+    def at(self, *tables: str) -> int:
+        """The index of the last change of any of the tables; 0 when there was none."""
+        return max((self._indexes.get(table, 0) for table in tables), default=0)
+
+    def _shown(self, table: str, key: Any) -> Any:
+        row = self._tables[table].get(key)
+        return to_wire(row) if row is not None and self._kinds[table] else row
+
+    def _read(self, table: str, shown: Any) -> Any:
+        kind = self._kinds[table]
+        return from_wire(kind, shown) if kind and shown is not None else shown
+
     def dump(self, *, local: bool) -> dict[str, Any]:
-        """Everything as JSON, for the data directory (with the `local` parts) or for a snapshot (without)."""
-        parts = {name: part.dump() for name, part in self._parts.items() if local or name not in self._local}
-        return {"index": self.index, "indexes": self._indexes, "parts": parts}
+        """Everything as JSON, for the data directory (with the `local` tables) or for a snapshot (without)."""
+        names = [name for name in self._tables if local or name not in self._local]
+        tables = {name: [[key, self._shown(name, key)] for key in self._tables[name]] for name in names}
+        return {"index": self.index, "indexes": self._indexes, "tables": tables}
 
     def load(self, content: dict[str, Any]) -> None:
-        """Replace everything by what `dump` gave. Indexes may go backwards, as after a real restore."""
+        """Replace what `dump` gave. Indexes may go backwards, as after a real restore."""
         self.index, self._indexes = content["index"], dict(content["indexes"])
-        for name, part in content["parts"].items():
-            self._parts[name].load(part)
-        for table in list(self._indexes):
-            self.on_change(table.partition(":")[0])
+        for name, rows in content["tables"].items():
+            self._tables[name].clear()
+            self._tables[name].update({_hashable(key): self._read(name, shown) for key, shown in rows})
+        for name in list(self._indexes):
+            self.on_change(name.partition(":")[0])
 
 
-def dump_rows(rows: Any) -> list[dict[str, Any]]:
-    """Rows as JSON."""
-    return [to_wire(row) for row in rows]
-
-
-def load_rows(kind: type[Any], content: list[dict[str, Any]]) -> list[Any]:
-    """Rows from JSON."""
-    return [from_wire(kind, item) for item in content]
+def _hashable(key: Any) -> Any:
+    return tuple(key) if isinstance(key, list) else key

@@ -6,13 +6,12 @@ from typing import Any
 
 from harness.emulators.runner import Defects
 
-from .acl_rules import Authorizer
+from .acl import Authorizer
 from .errors import ConsulError
 from .kv import KV
 from .rows import Entry, to_wire
 from .store import Store
 
-READS = {"get", "get-tree", "check-session", "check-index", "check-not-exists"}
 WRITES = {"set", "cas", "lock", "unlock", "delete", "delete-cas", "delete-tree"}
 _REFUSED = {
     "cas": 'failed to set key "{}", index is stale',
@@ -25,9 +24,9 @@ _REFUSED = {
 class TxnFailed(ConsulError):
     """A transaction that was not applied; `errors` names each operation and why."""
 
-    def __init__(self, errors: list[dict[str, Any]], *, reads_only: bool = False) -> None:
+    def __init__(self, errors: list[dict[str, Any]]) -> None:
         super().__init__("transaction failed", 409)
-        self.errors, self.reads_only = errors, reads_only
+        self.errors = errors
 
 
 class Txn:
@@ -35,51 +34,53 @@ class Txn:
 
     def __init__(self, store: Store, kv: KV, defects: Defects) -> None:
         self._store, self._kv, self._defects = store, kv, defects
-        store.command("txn", self._apply)
 
-    def run(self, operations: list[dict[str, Any]], authorizer: Authorizer) -> tuple[list[dict[str, Any]], bool]:
-        """(results, whether it only read). Raises TxnFailed."""
-        reads_only = all(operation.get("Verb") not in WRITES for operation in operations)
-        refused = [(at, _refusal(operation, authorizer)) for at, operation in enumerate(operations)]
-        errors = [{"OpIndex": at, "What": what} for at, what in refused if what]
+    def run(self, operations: list[dict[str, Any]], authorizer: Authorizer) -> list[dict[str, Any]]:
+        """The results, of one commit unless there is nothing but reads. Raises TxnFailed."""
+        errors = [
+            {"OpIndex": at, "What": what} for at, op in enumerate(operations) if (what := _refusal(op, authorizer))
+        ]
         if errors:
             raise TxnFailed(errors)
-        results = self._read(operations) if reads_only else self._store.commit("txn", operations=operations)
-        return [item for item in results if authorizer.key(item["KV"]["Key"], "read")], reads_only
-
-    def _read(self, operations: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        try:
-            return self._apply(operations)
-        except TxnFailed as failed:
-            raise TxnFailed(failed.errors, reads_only=True) from None
-
-    def _apply(self, operations: list[dict[str, Any]]) -> list[dict[str, Any]]:
         results: list[dict[str, Any]] = []
-        errors = []
-        self._kv.begin()
-        for at, operation in enumerate(operations):
-            try:
-                results += self._one(operation)
-            except ConsulError as error:
-                errors.append({"OpIndex": at, "What": str(error)})
-        self._kv.end(keep=not errors or "txn-not-atomic" in self._defects)
+        with self._store.commit(local=all(operation.get("Verb") not in WRITES for operation in operations)):
+            for at, operation in enumerate(operations):
+                try:
+                    results += self._one(operation)
+                except ConsulError as error:
+                    errors.append({"OpIndex": at, "What": str(error)})
+            if errors and "txn-not-atomic" not in self._defects:
+                raise TxnFailed(errors)
         if errors:
             raise TxnFailed(errors)
-        return results
+        return [item for item in results if authorizer.key(item["KV"]["Key"], "read")]
 
     def _one(self, operation: dict[str, Any]) -> list[dict[str, Any]]:
         verb, key = operation.get("Verb", ""), operation.get("Key", "")
+        index, session = operation.get("Index", 0), operation.get("Session", "")
         if verb in WRITES:
-            done = self._kv.apply(
-                verb, key, operation.get("Value"), operation.get("Flags", 0), operation.get("Index", 0),
-                operation.get("Session", ""),
-            )  # fmt: skip
-            if not done:
+            if not self._kv.apply(verb, key, operation.get("Value"), operation.get("Flags", 0), index, session):
                 raise ConsulError(_REFUSED[verb].format(key))
             return [] if verb.startswith("delete") else [_shown(self._found(key), value=False)]
         if verb == "get-tree":
             return [_shown(entry) for entry in self._kv.under(key)[1]]
-        return self._check(verb, key, operation)
+        if verb == "check-not-exists":
+            if self._kv.get(key)[1] is not None:
+                raise ConsulError(f'key "{key}" exists')
+            return []
+        if verb == "get":
+            return [_shown(self._found(key))]
+        if verb == "check-index":
+            entry = self._found(key, "failed to check index, ")
+            same, state = entry.modify_index == index, f"current modify index {entry.modify_index} != {index}"
+        elif verb == "check-session":
+            entry = self._found(key, "failed to check session, ")
+            same, state = (entry.session or "") == session, f'current session "{entry.session or ""}" != "{session}"'
+        else:
+            raise ConsulError(f'unknown KV verb "{verb}"')
+        if not same:
+            raise ConsulError(f'failed {verb[6:]} check for key "{key}", {state}')
+        return [_shown(entry, value=False)]
 
     def _found(self, key: str, doing: str = "") -> Entry:
         entry = self._kv.get(key)[1]
@@ -87,40 +88,14 @@ class Txn:
             raise ConsulError(f'{doing}key "{key}" doesn\'t exist')
         return entry
 
-    def _check(self, verb: str, key: str, operation: dict[str, Any]) -> list[dict[str, Any]]:
-        if verb == "get":
-            return [_shown(self._found(key))]
-        if verb == "check-not-exists":
-            if self._kv.get(key)[1] is not None:
-                raise ConsulError(f'key "{key}" exists')
-            return []
-        if verb not in READS:
-            raise ConsulError(f'unknown KV verb "{verb}"')
-        wanted: Any
-        if verb == "check-index":
-            entry, wanted = self._found(key, "failed to check index, "), operation.get("Index", 0)
-            if entry.modify_index != wanted:
-                state = f"current modify index {entry.modify_index} != {wanted}"
-                raise ConsulError(f'failed index check for key "{key}", {state}')
-        else:
-            entry, wanted = self._found(key, "failed to check session, "), operation.get("Session", "")
-            if (entry.session or "") != wanted:
-                state = f'current session "{entry.session or ""}" != "{wanted}"'
-                raise ConsulError(f'failed session check for key "{key}", {state}')
-        return [_shown(entry, value=False)]
-
 
 def _refusal(operation: dict[str, Any], authorizer: Authorizer) -> str:
     verb, key = operation.get("Verb", ""), operation.get("Key", "")
     if not key:
         return "Must provide key"
-    if verb in WRITES and not authorizer.key(key, "write", below=verb == "delete-tree"):
-        return "Permission denied"
-    return ""
+    denied = verb in WRITES and not authorizer.key(key, "write", below=verb == "delete-tree")
+    return "Permission denied" if denied else ""
 
 
 def _shown(entry: Entry, *, value: bool = True) -> dict[str, Any]:
-    shown = to_wire(entry)
-    if not value:
-        shown["Value"] = None
-    return {"KV": shown}
+    return {"KV": to_wire(entry) | ({} if value else {"Value": None})}

@@ -15,14 +15,15 @@ import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from harness.emulators.consul.defects import DEFECTS
+from harness.emulators.consul.profile import DEFECTS
 from harness.emulators.consul.rows import Entry
 from harness.emulators.consul.server import Server, build_server
 from harness.emulators.consul.settings import read_settings
+from harness.emulators.consul.timers import Timers
 from harness.emulators.runner import Defects
 
 READY_WITHIN = 10.0
@@ -84,7 +85,9 @@ def make_world(*flags: str, defects: tuple[str, ...] = (), profile: str = "1.22"
     """A started server on a fake clock. `flags` as on the command line; `-dev` unless a data directory is given."""
     argv = ["-node=n1", *flags] if any("data-dir" in flag for flag in flags) else ["-dev", "-node=n1", *flags]
     timers = FakeTimers()
-    server, _ = build_server(read_settings(argv, {}, profile), Defects(DEFECTS, frozenset(defects)), timers)
+    server = build_server(
+        read_settings(argv, {}, profile), Defects(DEFECTS, frozenset(defects)), cast("Timers", timers)
+    )
     world = World(server, timers)
     server.agent.monitors = world.monitors
     server.start()
@@ -94,7 +97,7 @@ def make_world(*flags: str, defects: tuple[str, ...] = (), profile: str = "1.22"
 def put(world: World, key: str, value: str = "v", verb: str = "set", **more: Any) -> bool:
     """A KV write; whether it took effect."""
     text = base64.b64encode(value.encode()).decode()
-    return bool(world.server.store.commit("kv", verb=verb, key=key, value=text, **more))
+    return world.server.kv.apply(verb, key, text, **more)
 
 
 def entry(world: World, key: str) -> Entry:

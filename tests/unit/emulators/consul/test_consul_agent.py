@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from harness.emulators.consul.agent_input import check_definition, service_definition
+from harness.emulators.consul.definitions import check_definition, service_definition
 from harness.emulators.consul.errors import ConsulError
 from tests.unit.emulators.consul.consul_rig import World
 
 SECOND = 1_000_000_000
 
 
-def register(world: World, *, replace: bool = False, **body: Any) -> None:
-    world.server.agent.register_service(*service_definition({"Name": "web", **body}), replace_checks=replace)
+def register(world: World, **body: Any) -> None:
+    world.server.agent.register_service(*service_definition({"Name": "web", **body}))
 
 
 def status(world: World, check_id: str = "service:web") -> str:
@@ -31,15 +31,15 @@ def test_a_ttl_check_starts_critical_and_needs_its_heartbeat(world: World) -> No
     assert status(world) == "passing"
     world.timers.advance(0.2)
     assert status(world) == "critical"
-    output = world.server.agent.checks["service:web"].row.output
+    output = world.server.agent.checks["service:web"].output
     assert output == "TTL expired (last output before timeout follows): hb"
 
 
-def test_an_output_that_alone_changes_does_not_reach_the_catalog(world: World) -> None:
+def test_an_output_that_alone_changes_wakes_nobody(world: World) -> None:
     register(world, Check={"TTL": 60 * SECOND, "Status": "passing"})
     index = world.server.store.index
     world.server.agent.heartbeat("service:web", "passing", "new words")
-    assert world.server.agent.checks["service:web"].row.output == "new words"
+    assert world.server.agent.checks["service:web"].output == "new words"
     assert world.server.store.index == index
 
 
@@ -52,20 +52,12 @@ def test_a_service_that_stays_critical_is_removed_by_the_reaper_after_a_minute(w
     assert world.server.catalog.instances("web") == []
 
 
-def test_anti_entropy_brings_back_what_the_catalog_lost(world: World) -> None:
-    register(world)
-    world.server.catalog.deregister("n1", service_id="web")
-    world.server.catalog.register({"Node": "n1", "SkipNodeUpdate": True, "Service": {"Service": "stranger"}})
-    world.timers.advance(121)
-    assert [service.id for service in world.server.catalog.on_node("n1")] == ["consul", "web"]
-
-
-def test_registering_again_keeps_checks_unless_they_are_to_be_replaced(world: World) -> None:
+def test_registering_again_keeps_checks(world: World) -> None:
     register(world, Check={"TTL": SECOND, "Status": "passing", "CheckID": "a"})
     register(world, Port=2)
     assert status(world, "a") == "passing"
-    register(world, replace=True, Check={"TTL": SECOND, "CheckID": "b"})
-    assert sorted(world.server.agent.checks) == ["b"]
+    register(world, Check={"TTL": SECOND, "CheckID": "b"})
+    assert sorted(world.server.agent.checks) == ["a", "b"]
 
 
 def test_maintenance_makes_a_service_critical_and_ends(world: World) -> None:
@@ -85,16 +77,6 @@ def test_active_checks_run_while_they_are_registered(world: World) -> None:
     assert not world.monitors.running
 
 
-def test_thresholds_hold_a_result_back(world: World) -> None:
-    check = {"TCP": "127.0.0.1:1", "Interval": SECOND, "Status": "passing", "FailuresBeforeCritical": 2}
-    register(world, Check=check)
-    for expected in ("passing", "passing", "critical"):
-        world.server.agent.result("service:web", "critical", "refused")
-        assert status(world) == expected
-    world.server.agent.result("service:web", "passing", "")
-    assert status(world) == "passing"
-
-
 @pytest.mark.parametrize(
     ("body", "text", "code"),
     [
@@ -106,7 +88,9 @@ def test_thresholds_hold_a_result_back(world: World) -> None:
         ({"Check": {"TTL": 1, "Interval": 1}}, "Interval and TTL cannot both be specified", 400),
         ({"Check": {"TTL": SECOND, "Status": "foo"}}, "Status for checks must 'passing', 'warning', 'critical'", 400),
         ({"Check": {"Args": ["x"], "Interval": 1}}, "Scripts are disabled on this agent", 500),
-        ({"Check": {"GRPC": "x", "Interval": 1}}, "GRPC check is not emulated", 501),
+        ({"Check": {"GRPC": "x", "Interval": 1}}, "GRPC of a check is not emulated", 501),
+        ({"Check": {"HTTP": "http://x", "Interval": 1, "Method": "PUT"}}, "Method of an HTTP check is not", 501),
+        ({"Check": {"HTTP": "https://x", "Interval": 1}}, "over TLS is not emulated", 501),
         ({"Connect": {}}, "is not emulated", 501),
     ],
 )

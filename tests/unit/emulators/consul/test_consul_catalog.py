@@ -79,9 +79,9 @@ def test_each_change_moves_the_indexes_that_it_moves_on_a_real_server(world: Wor
             "services": store.at("services"),
             "node": store.at("nodes", "services") if "x1" in catalog.nodes else 1,
             "checks": store.at("checks"),
-            "service": catalog.service_index("xs"),
-            "catalog": catalog.service_index("xs", with_checks=False),
-            "never": catalog.service_index("none"),
+            "service": catalog.service_index("xs", "nodes", "services", "checks"),
+            "catalog": catalog.service_index("xs", "nodes", "services"),
+            "never": catalog.service_index("none", "nodes", "services", "checks"),
         }
 
     for name, body, moved in STEPS:

@@ -11,11 +11,11 @@ from typing import Any
 import dns.message
 import pytest
 
-from harness.emulators.consul.acl_rules import Authorizer
-from harness.emulators.consul.defects import DEFECTS
+from harness.emulators.consul.acl import Authorizer
+from harness.emulators.consul.app import App
 from harness.emulators.consul.dns import Resolver
 from harness.emulators.consul.errors import ConsulError
-from harness.emulators.consul.routes import build_app
+from harness.emulators.consul.profile import DEFECTS
 from tests.unit.emulators.consul.consul_rig import World, entry, make_world, put
 
 SECOND = 1_000_000_000
@@ -34,7 +34,7 @@ def ask(world: World, method: str, path: str, body: bytes = b"") -> tuple[int, d
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    asyncio.run(build_app(world.server)(scope, receive, send))
+    asyncio.run(App(world.server)(scope, receive, send))
     headers = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], headers, sent[1]["body"]
 
@@ -59,7 +59,7 @@ def one_holder(world: World) -> bool:
 def session_expires(world: World) -> bool:
     session = world.server.sessions.create({"TTL": "10s"}, "n1", 0)
     world.timers.advance(21)
-    return not world.server.sessions.exists(session)
+    return not world.server.sessions.find(session)
 
 
 def lock_delayed(world: World) -> bool:
@@ -70,7 +70,7 @@ def lock_delayed(world: World) -> bool:
 
 
 def watcher_woken(world: World) -> bool:
-    app = build_app(world.server)
+    app = App(world.server)
 
     async def scenario() -> bool:
         gone = asyncio.get_running_loop().create_future()
@@ -92,7 +92,7 @@ def index_monotonic(world: World) -> bool:
 
 def _critical_service(world: World) -> None:
     check = {"CheckID": "c", "Name": "c", "TTL": SECOND, "ServiceID": "s", "Status": "passing", "Type": "ttl"}
-    world.server.agent.register_service({"ID": "s", "Service": "s"}, [check], replace_checks=False)
+    world.server.agent.register_service({"ID": "s", "Service": "s"}, [check])
     world.server.agent.heartbeat("c", "critical", "")
 
 
@@ -104,7 +104,7 @@ def critical_shows(world: World) -> bool:
 def ttl_expires(world: World) -> bool:
     world.server.agent.register_check({"CheckID": "c", "Name": "c", "TTL": SECOND, "Status": "passing", "Type": "ttl"})
     world.timers.advance(2)
-    return world.server.agent.checks["c"].row.status == "critical"
+    return world.server.agent.checks["c"].status == "critical"
 
 
 def transaction_atomic(world: World) -> bool:
@@ -117,7 +117,7 @@ def transaction_atomic(world: World) -> bool:
 def critical_not_in_dns(world: World) -> bool:
     _critical_service(world)
     query = dns.message.make_query("s.service.consul", "A")
-    return not Resolver(world.server).answer(query, udp=True).answer
+    return not Resolver(world.server).answer(query).answer
 
 
 def checks_go_with_their_service(world: World) -> bool:

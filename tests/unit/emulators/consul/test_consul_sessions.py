@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from harness.emulators.consul.decode import lock_delay
 from harness.emulators.consul.errors import ConsulError
-from harness.emulators.consul.godecode import lock_delay_nanoseconds
 from tests.unit.emulators.consul.consul_rig import World, entry, make_world, put
 
 SECOND = 1_000_000_000
@@ -20,17 +20,19 @@ def create(world: World, delay: int | None = None, **body: Any) -> str:
 def test_a_session_ends_twice_its_ttl_after_the_last_renewal(world: World) -> None:
     session = create(world, TTL="10s")
     world.timers.advance(15)
-    assert world.server.sessions.renew(session)
+    found = world.server.sessions.find(session)
+    assert found
+    world.server.sessions.renew(found)
     world.timers.advance(19.9)
-    assert world.server.sessions.exists(session)
+    assert world.server.sessions.find(session)
     world.timers.advance(0.2)
-    assert not world.server.sessions.exists(session)
+    assert not world.server.sessions.find(session)
 
 
 def test_a_session_without_ttl_stays(world: World) -> None:
     session = create(world)
     world.timers.advance(1e6)
-    assert world.server.sessions.exists(session)
+    assert world.server.sessions.find(session)
 
 
 def test_release_keeps_the_value_and_delete_takes_the_key(world: World) -> None:
@@ -67,18 +69,18 @@ def test_a_critical_check_ends_the_sessions_that_hang_on_it(world: World) -> Non
     agent.register_check({"CheckID": "c", "Name": "c", "TTL": 10 * SECOND, "Status": "passing", "Type": "ttl"})
     tied, free = create(world, Checks=["serfHealth", "c"]), create(world)
     agent.heartbeat("c", "warning", "")
-    assert world.server.sessions.exists(tied)
+    assert world.server.sessions.find(tied)
     agent.heartbeat("c", "critical", "")
-    assert not world.server.sessions.exists(tied)
-    assert world.server.sessions.exists(free)
+    assert not world.server.sessions.find(tied)
+    assert world.server.sessions.find(free)
 
 
 def test_deregistering_the_service_of_a_check_ends_its_sessions(world: World) -> None:
     check = {"CheckID": "service:s", "Name": "c", "TTL": SECOND, "Status": "passing", "ServiceID": "s", "Type": "ttl"}
-    world.server.agent.register_service({"ID": "s", "Service": "s"}, [check], replace_checks=False)
+    world.server.agent.register_service({"ID": "s", "Service": "s"}, [check])
     session = create(world, ServiceChecks=[{"ID": "service:s"}])
     world.server.agent.deregister_service("s")
-    assert not world.server.sessions.exists(session)
+    assert not world.server.sessions.find(session)
 
 
 @pytest.mark.parametrize(
@@ -104,9 +106,9 @@ def test_session_ttl_min_lowers_the_floor() -> None:
     world = make_world('-hcl=session_ttl_min = "1s"')
     session = create(world, TTL="1s")
     world.timers.advance(1.99)
-    assert world.server.sessions.exists(session)
+    assert world.server.sessions.find(session)
     world.timers.advance(0.02)
-    assert not world.server.sessions.exists(session)
+    assert not world.server.sessions.find(session)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ def test_session_ttl_min_lowers_the_floor() -> None:
     [(5, 5 * SECOND), (999, 999 * SECOND), (5 * SECOND, 5 * SECOND), ("5s", 5 * SECOND), (None, None)],
 )
 def test_lock_delay_forms(given: Any, delay: int | None) -> None:
-    assert lock_delay_nanoseconds(given) == delay
+    assert lock_delay(given) == delay
 
 
 def test_the_session_index_moves_with_sessions_only(world: World) -> None:
