@@ -12,7 +12,9 @@ from harness.experiments.checkers import Deadline, MonotonicIndex
 from harness.experiments.experiment import Budgets, Experiment, Live, valid
 from harness.experiments.witness import errors, fact
 from harness.experiments.workload import Record, Workload
+from harness.faults import Fault
 from harness.faults.base import Injection
+from harness.faults.isolate import Isolate
 from harness.faults.kill import Kill
 from harness.faults.pause import Pause
 from harness.model import Endpoint
@@ -49,12 +51,15 @@ def registered(cluster: Any) -> None:
 
 
 @pytest.mark.slow
-def test_a_hung_agents_services_leave_discovery_and_come_back(consuls: Any, run_experiment: Any) -> None:
+@pytest.mark.parametrize("fault", [pytest.param(Pause(), id="hung"), pytest.param(Isolate(), id="cut-off")])
+def test_a_lost_agents_services_leave_discovery_and_come_back(consuls: Any, run_experiment: Any, fault: Fault) -> None:
     """Gossip finds the silent node, `serfHealth` turns critical, `?passing` leaves its services out.
 
     Source: Consul, "Gossip protocol"; health API, `passing`.
     """
     stack, cluster = consuls()
+    if reason := fault.obstacle(stack["consul-client"]):
+        pytest.skip(f"not verified: {reason}")
     registered(cluster)
     server = stack["consul-server-1"].endpoint("http")
 
@@ -71,11 +76,11 @@ def test_a_hung_agents_services_leave_discovery_and_come_back(consuls: Any, run_
     valid(
         run_experiment(
             Experiment(
-                name="consul-agent-paused",
+                name=f"consul-agent-{fault.name}",
                 steady=steady,
                 leads=cluster.leads(),
                 workload=Workload("discoverer", lambda number: Discovers(server, number), interval=0.02),
-                fault=Pause().inject(stack["consul-client"]),
+                fault=fault.inject(stack["consul-client"]),
                 witness=fact(gone),
                 checkers=(MonotonicIndex(), Deadline(2.0)),
                 budgets=BUDGETS,
