@@ -23,6 +23,10 @@ help: ## Say what can be made
 infra-test: $(READY) ## Stand the six services up, test them in layers, report, clean up
 	@$(BIN)/harness test -n $(INFRA_WORKERS) $(ARGS)
 
+.PHONY: nightly
+nightly: $(READY) ## Everything on real servers: slow tests, a soak, shuffled; history and flaky tests (ARGS="--soak 30m")
+	@$(BIN)/harness nightly -n $(INFRA_WORKERS) $(ARGS)
+
 .PHONY: test
 test: $(READY) ## The harness's own tests, with branch coverage
 	@rm -f .coverage .coverage.*

@@ -207,6 +207,16 @@ class ManagedHandle(Handle, Killable, Stoppable, Pausable, Loggable, Protocol):
         ...
 
 
+@runtime_checkable
+class Measurable(Protocol):
+    """An instance whose processes this machine can see."""
+
+    @property
+    def main_process(self) -> int:
+        """The number of its main process here; 0 when it is gone, or runs where we cannot see it."""
+        ...
+
+
 COMPLETED = "exited with code 0"
 """What an instance's `exit_report` is when it did what it had to and ended."""
 

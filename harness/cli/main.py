@@ -14,6 +14,8 @@ from harness.errors import EXIT_INTERRUPTED, HarnessError, UsageError
 
 VERBS = (
     ("test", "Start the stack, run the layers, report, clean up."),
+    ("nightly", "Everything on real servers, shuffled, with a soak, a history and a list of flaky tests."),
+    ("history", "Show past nightly runs, and the tests that changed their verdict without a change."),
     ("up", "Start the stack and leave it up."),
     ("down", "End a running stack and verify that nothing is left behind."),
     ("status", "Show running stacks: state, version, addresses."),

@@ -51,7 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_options(
         parser,
         ("compose", "runtime", "require_fidelity", "binaries", "reports", "keep", "ready_timeout", "seed",
-         "gate", "layers", "state", "allow_degrade", "slow", "pull", "mirror", "images", "target"),
+         "gate", "layers", "state", "allow_degrade", "slow", "soak", "pull", "mirror", "images", "target"),
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from harness.keeper.remote_links import RemoteLinks, handle_class
 from harness.keeper.rundir import RunDir
 from harness.keeper.socketpath import address
 from harness.model import Endpoint, Fidelity, ServiceStatus, StackPlan, State
+from harness.probes.usage import Usage
 from harness.stack import pick_endpoint
 
 GONE_WITHIN = 10.0
@@ -79,6 +80,10 @@ class KeeperClient:
     def stack(self) -> RemoteStack:
         """The stack as it is now; empty before it was started."""
         return RemoteStack(self, [wire.status_from_wire(status) for status in self.call("status")])
+
+    def usage(self) -> dict[str, Usage | None]:
+        """Memory and handles of each service and of the keeper itself; None for one that this machine does not see."""
+        return {name: Usage(**used) if used else None for name, used in self.call("usage").items()}
 
     def keep(self) -> None:
         """Let the stack live on after its owner."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -19,12 +20,16 @@ from harness.keeper.linkhost import LinkedRuntime, LinkHost
 from harness.keeper.rundir import RunDir
 from harness.keeper.watch import MainLoop
 from harness.model import LinkPlan, ServiceStatus, State
+from harness.ports import Measurable
+from harness.probes.usage import family, usage_of
 from harness.runtimes import make_runtime
 from harness.stack import Stack, ports_needed
 
 log = logging.getLogger("keeper")
 ASKED_GRACE = 2.0
 """Seconds that services get to stop in order, when somebody waits for it. A dead owner waits for nothing."""
+KEEPER = "keeper"
+"""The name under which the keeper tells its own use."""
 Tell = Callable[[Any], None]
 
 
@@ -132,6 +137,14 @@ class OwnedStack:
         if self._stack is None:
             raise UsageError("no stack is up")
         return {"runtime": self._stack.plan.runtime, "callback_host": self._stack.runtime.callback_host}
+
+    def usage(self) -> dict[str, Any]:
+        """What this process uses, and every service whose processes this machine sees; None for one it does not."""
+        roots = {KEEPER: os.getpid()}
+        for name, service in self._stack.services.items() if self._stack else ():
+            roots[name] = service.instance.main_process if isinstance(service.instance, Measurable) else 0
+        pids = {name: (root,) if name == KEEPER else family(root) for name, root in roots.items()}
+        return {name: asdict(used) if (used := usage_of(mine)) else None for name, mine in pids.items()}
 
     def plan(self) -> Any:
         """The plan that was started."""

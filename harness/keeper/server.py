@@ -86,6 +86,8 @@ class Connection(socketserver.StreamRequestHandler):
                 return owned.statuses()
             case "about":
                 return owned.about()
+            case "usage":
+                return owned.usage()
             case "plan":
                 return owned.plan()
             case "keep":

@@ -73,6 +73,11 @@ class Child:
         return self._process.pid if self._process else 0
 
     @property
+    def main_process(self) -> int:
+        """Its number while it runs."""
+        return self.pid if self.alive else 0
+
+    @property
     def alive(self) -> bool:
         """Whether it runs; a paused one does."""
         return self._process is not None and self._process.poll() is None

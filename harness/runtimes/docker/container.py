@@ -12,6 +12,7 @@ from requests import RequestException
 
 from harness.errors import PortError, ServiceError
 from harness.model import ServicePlan
+from harness.probes.usage import belongs_to
 from harness.runtimes.docker.engine import reason
 from harness.runtimes.docker.images import name_on_engine
 from harness.runtimes.docker.logs import LogPump
@@ -39,6 +40,12 @@ class ContainerInstance:
     def alive(self) -> bool:
         """Whether its process runs; a paused one does."""
         return bool(self._state().get("Running"))
+
+    @property
+    def main_process(self) -> int:
+        """Its number on this machine; 0 when the engine is on another, or in a virtual machine."""
+        number = int(self._state().get("Pid", 0))
+        return number if number and belongs_to(number, self.id) else 0
 
     def exit_report(self) -> str:
         """How it ended, in words; empty while it lives or before it was launched."""

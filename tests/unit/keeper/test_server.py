@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -274,6 +275,20 @@ def test_an_error_of_a_spawn_reaches_the_thread_that_asked(keeper: Keeper) -> No
 
     with pytest.raises(ServiceError, match="not executable"):
         keeper.server.owned._spawn(fail)
+
+
+def test_use_is_told_of_the_keeper_and_of_what_this_machine_sees(keeper: Keeper, runtime: FakeRuntime) -> None:
+    seen = runtime.instance("a")
+    seen.main_process = os.getpid()  # type: ignore[attr-defined]
+    client = keeper.client()
+    assert list(client.usage()) == ["keeper"]
+    up(keeper, client)
+    used = client.usage()
+    assert (list(used), used["b"]) == (["keeper", "a", "b"], None)
+    assert used["a"] is not None
+    assert used["keeper"] is not None
+    assert used["keeper"].memory > 1 << 20
+    assert used["keeper"].handles
 
 
 def test_an_identity_that_is_none_is_refused(state: Path) -> None:

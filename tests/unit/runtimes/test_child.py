@@ -146,7 +146,7 @@ def test_its_old_number_is_not_killed_twice(make: Make, monkeypatch: pytest.Monk
 
 
 def test_standard_input_is_handed_over(make: Make) -> None:
-    child = make("print(input())", stdin="a secret\n")
+    child = make("import sys; sys.stdout.write(input() + '\\n')", stdin="a secret\n")
     child.launch()
     assert printed(child) == "a secret\n"
 

@@ -198,6 +198,19 @@ def test_an_engine_that_does_not_say_how_it_is_is_told(
         running.exit_report()
 
 
+def test_its_process_is_told_only_where_this_machine_sees_it(
+    running: ContainerInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine in a virtual machine or on another host tells numbers that mean other processes here."""
+    monkeypatch.setattr(running, "_state", lambda: {"Running": True, "Pid": 77})
+    monkeypatch.setattr("harness.runtimes.docker.container.belongs_to", lambda pid, container: (pid, container))
+    assert running.main_process == 77
+    monkeypatch.setattr("harness.runtimes.docker.container.belongs_to", lambda pid, container: False)
+    assert running.main_process == 0
+    monkeypatch.setattr(running, "_state", dict)
+    assert running.main_process == 0
+
+
 @pytest.mark.parametrize(
     ("health", "answer"),
     [(None, None), ({"Status": "none"}, None), ({"Status": "healthy"}, True), ({"Status": "starting"}, False),
