@@ -1,4 +1,4 @@
-"""Users, organizations and who has which role where."""
+"""Users and their roles. There is one organization, Grafana's first; others are not emulated."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import hashlib
 import secrets
 from typing import Any
 
-from .errors import GrafanaError, plain, public
+from .errors import not_emulated, plain, public
 from .site import Site
 from .store import new_uid
 from .times import iso
 
 ROLES = ("None", "Viewer", "Editor", "Admin")
 """Basic roles in rising order."""
+ORG = {"id": 1, "name": "Main Org."}
+_BLANK = dict.fromkeys(("address1", "address2", "city", "zipCode", "state", "country"), "")
 
 
 def hash_password(password: str, salt: str) -> str:
@@ -20,86 +22,33 @@ def hash_password(password: str, salt: str) -> str:
     return hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), 10_000, 50).hex()
 
 
-def user_of(body: dict[str, Any], org: int) -> dict[str, Any]:
-    """A stored user as `GET /api/user` shows it in organization `org`."""
+def user_of(body: dict[str, Any]) -> dict[str, Any]:
+    """A stored user as `GET /api/user` shows it."""
     keys = ("id", "uid", "email", "name", "login", "isDisabled", "createdAt", "updatedAt", "isGrafanaAdmin")
-    shown: dict[str, Any] = {key: body[key] for key in keys} | {"orgId": org, "theme": "", "authLabels": []}
+    shown: dict[str, Any] = {key: body[key] for key in keys} | {"orgId": ORG["id"], "theme": "", "authLabels": []}
     digest = hashlib.md5(body["email"].encode(), usedforsecurity=False).hexdigest()
     return shown | {"isExternal": False, "isProvisioned": False, "avatarUrl": f"/avatar/{digest}"}
 
 
 class Accounts:
-    """Users by numeric id. A new database gets organization 1 and the configured server admin."""
+    """Users by numeric id. A new database gets the configured server admin."""
 
     def __init__(self, site: Site) -> None:
         self._site, self._store = site, site.store
         self._verified: dict[tuple[str, str], str] = {}
-        if not self._store.all("org"):
+        if not self._store.all("user"):
             with self._store.atomic():
                 self._first_start()
 
     def _first_start(self) -> None:
         text = self._site.settings.text
-        self.create_org("Main Org.")
         admin = {"login": text("security.admin_user"), "email": text("security.admin_email"), "name": ""}
         created = self.create_user(admin | {"password": text("security.admin_password")})
-        self._change(created["id"], isGrafanaAdmin=True, roles={"1": "Admin"})
+        self._change(created["id"], isGrafanaAdmin=True, role="Admin")
 
-    # -- organizations
-
-    def create_org(self, name: str) -> dict[str, Any]:
-        """POST /api/orgs. Raises 409 for a taken name."""
-        if not name:
-            raise plain(400, "bad request data")
-        if self._store.find("org", 0, "name", name):
-            raise plain(409, "Organization name taken")
-        number = self._store.next_id("org")
-        self._store.put("org", 0, str(number), {"id": number, "name": name, "address": {}})
-        return {"message": "Organization created", "orgId": number}
-
-    def org(self, number: int) -> dict[str, Any]:
-        """One organization. Raises 404."""
-        found = self._store.get("org", 0, str(number))
-        if not found:
-            raise plain(404, "Organization not found")
-        blank = dict.fromkeys(("address1", "address2", "city", "zipCode", "state", "country"), "")
-        return found | {"address": blank}
-
-    def orgs(self) -> list[dict[str, Any]]:
-        """GET /api/orgs."""
-        return [{"id": body["id"], "name": body["name"]} for body in self._store.all("org", 0)]
-
-    def set_member(self, org: int, body: dict[str, Any]) -> dict[str, Any]:
-        """POST /api/orgs/{id}/users. Raises 404 for an unknown user, 409 for a member."""
-        self.org(org)
-        user = self.by_login(str(body.get("loginOrEmail", "")))
-        if not user or body.get("role") not in ROLES:
-            raise plain(404, "User not found") if not user else plain(400, "Invalid role specified")
-        if str(org) in user["roles"]:
-            raise plain(409, "User is already member of this organization")
-        self._change(user["id"], roles=user["roles"] | {str(org): body["role"]})
-        return {"message": "User added to organization", "userId": user["id"]}
-
-    def set_role(self, org: int, user_id: int, role: str | None) -> dict[str, Any]:
-        """PATCH (a role) or DELETE (None) of a member."""
-        user = self.user(user_id)
-        if role is not None and role not in ROLES:
-            raise plain(400, "Invalid role specified")
-        others = {key: value for key, value in user["roles"].items() if key != str(org)}
-        self._change(user_id, roles=others | ({str(org): role} if role else {}))
-        return {"message": "Organization user updated" if role else "User removed from organization"}
-
-    def members(self, org: int) -> list[dict[str, Any]]:
-        """GET /api/org/users."""
-        found = [body for body in self._store.all("user", 0) if str(org) in body["roles"]]
-        keys = ("email", "name", "login", "isDisabled")
-        return [
-            {key: body[key] for key in keys}
-            | {"orgId": org, "userId": body["id"], "role": body["roles"][str(org)], "uid": body["uid"]}
-            for body in found
-        ]
-
-    # -- users
+    def org(self) -> dict[str, Any]:
+        """GET /api/org."""
+        return ORG | {"address": _BLANK}
 
     def create_user(self, body: dict[str, Any]) -> dict[str, Any]:
         """POST /api/admin/users. The login or the e-mail may stand for the other. Raises 400 and 412."""
@@ -112,13 +61,14 @@ class Accounts:
         if self.by_login(login) or self.by_login(email):
             text = f"User with email '{email}' or username '{login}' already exists"
             raise plain(412, text)
-        number, org = self._store.next_id("user"), int(body.get("OrgId") or body.get("orgId") or 1)
-        self.org(org)
+        if int(body.get("OrgId") or body.get("orgId") or 1) != ORG["id"]:
+            raise not_emulated("organizations other than the first")
+        number = self._store.next_id("user")
         salt, now = secrets.token_hex(5), iso(self._site.clock())
         user = {"id": number, "uid": new_uid(), "login": login, "email": email, "name": body.get("name") or ""}
         user |= {"salt": salt, "password": hash_password(str(body["password"]), salt), "isDisabled": False}
-        user |= {"isGrafanaAdmin": False, "createdAt": now, "updatedAt": now, "org": org}
-        self._store.put("user", 0, str(number), user | {"roles": {str(org): "Viewer"}})
+        user |= {"isGrafanaAdmin": False, "createdAt": now, "updatedAt": now, "role": "Viewer"}
+        self._store.put("user", 0, str(number), user)
         return {"id": number, "uid": user["uid"], "message": "User created"}
 
     def user(self, number: int) -> dict[str, Any]:
@@ -147,21 +97,6 @@ class Accounts:
             self._verified[key] = user["login"]
         return user
 
-    def search(self, query: dict[str, str]) -> dict[str, Any]:
-        """GET /api/users/search."""
-        page, size = int(query.get("page", 1)), int(query.get("perpage", 1000))
-        text = query.get("query", "").lower()
-        found = [u for u in self._store.all("user", 0) if text in f"{u['login']} {u['email']} {u['name']}".lower()]
-        shown = [user_of(user, user["org"]) for user in found[(page - 1) * size : page * size]]
-        return {"totalCount": len(found), "users": shown, "page": page, "perPage": size}
-
-    def lookup(self, login: str) -> dict[str, Any]:
-        """GET /api/users/lookup. Raises 404."""
-        user = self.by_login(login)
-        if not user:
-            raise plain(404, "user not found")
-        return user_of(user, user["org"])
-
     def delete_user(self, number: int) -> dict[str, Any]:
         """DELETE /api/admin/users/{id}."""
         self.user(number)
@@ -180,13 +115,6 @@ class Accounts:
         salt = secrets.token_hex(5)
         self._change(number, salt=salt, password=hash_password(password, salt))
         return {"message": "User password updated"}
-
-    def use_org(self, number: int, org: int) -> dict[str, Any]:
-        """POST /api/user/using/{org}. Raises 401 for an organization the user is not in."""
-        if str(org) not in self.user(number)["roles"]:
-            raise GrafanaError(401, {"message": "Not a valid organization"})
-        self._change(number, org=org)
-        return {"message": "Active organization changed"}
 
     def _change(self, number: int, **fields: object) -> None:
         user = self.user(number) | fields | {"updatedAt": iso(self._site.clock())}

@@ -94,7 +94,7 @@ def routes(tree: dict[str, Any], labels: dict[str, str], above: dict[str, Any] |
     if above and not matches(tree.get("object_matchers") or [], labels):
         return []
     text = ",".join(f'{name}{op}"{value}"' for name, op, value in tree.get("object_matchers") or [])
-    inherited = {k: v for k, v in (above or {}).items() if k not in {"mute_time_intervals", "continue", "routes"}}
+    inherited = {k: v for k, v in (above or {}).items() if k not in {"continue", "routes"}}
     here = inherited | {k: v for k, v in tree.items() if v not in (None, "", [])}
     here["key"] = f"{above['key']}/{{{text}}}" if above else "{}"
     found: list[dict[str, Any]] = []
@@ -156,7 +156,7 @@ class Alertmanager:
             if now < group.due:
                 continue
             group.due = now + seconds_of(group.route.get("group_interval") or "5m")
-            note = Notification(group, [a for a in group.alerts.values() if not self._suppressed(group, a, now)])
+            note = Notification(group, [a for a in group.alerts.values() if not self._silences_of(a, now)])
             if self._needed(note, now):
                 found.append(note)
             elif not note.firing and not group.sent_firing:
@@ -193,10 +193,6 @@ class Alertmanager:
             for key in [k for k, g in self._groups.items() if g is group]:
                 del self._groups[key]
 
-    def _suppressed(self, group: Group, alert: Alert, now: float) -> bool:
-        names = group.route.get("mute_time_intervals") or []
-        return bool(self._silences_of(alert, now)) or self._notifications.muted(alert.org, names, now)
-
     # -- the API v2
 
     def alerts(self, org: int) -> list[dict[str, Any]]:
@@ -215,11 +211,6 @@ class Alertmanager:
         }
         state = {"state": "suppressed" if silenced else "active", "silencedBy": silenced, "inhibitedBy": []}
         return body | {"status": state}
-
-    def silences(self, org: int) -> list[dict[str, Any]]:
-        """GET /api/v2/silences."""
-        now = self._site.clock()
-        return [s | {"status": {"state": _silence_state(s, now)}} for s in self._site.store.all("silence", org)]
 
     def silence(self, org: int, body: dict[str, Any]) -> dict[str, Any]:
         """POST /api/v2/silences (202). Raises 400 for no matchers or an end before the start."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .errors import denied, plain
+from .inputs import whole
 from .site import Site
 
 
@@ -63,7 +64,7 @@ class Annotations:
     def find(self, org: int, query: dict[str, list[str]]) -> list[dict[str, Any]]:
         """GET /api/annotations: what touches [from, to], newest first. Alerts' own state history is not kept here."""
         one = {key: values[0] for key, values in query.items()}
-        start, end = int(one.get("from", 0)), int(one.get("to", 0)) or 2**62
+        start, end = whole(one, "from", 0), whole(one, "to", 0) or 2**62
         wanted, any_of = set(query.get("tags", [])), one.get("matchAny") == "true"
         notes = [n for n in self._store.all("annotation", org) if n["time"] <= end and n["timeEnd"] >= start]
         if wanted:
@@ -72,4 +73,4 @@ class Annotations:
             notes = [n for n in notes if key not in one or str(n[key]) == one[key]]
         if one.get("type") == "alert":
             notes = []
-        return sorted(notes, key=lambda n: (-n["timeEnd"], -n["time"], -n["id"]))[: int(one.get("limit", 100))]
+        return sorted(notes, key=lambda n: (-n["timeEnd"], -n["time"], -n["id"]))[: whole(one, "limit", 100)]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .accounts import ROLES, Accounts
+from .accounts import ORG, ROLES, Accounts
 from .errors import denied, public, unauthorized
 from .service_accounts import ServiceAccounts
 from .site import Faults, Site
@@ -23,14 +23,14 @@ SERVER_ADMIN = "Server admin"
 
 @dataclass(frozen=True)
 class Identity:
-    """The caller, in the organization this request is about."""
+    """The caller."""
 
     id: int
     login: str
-    org: int
     role: str
     server_admin: bool = False
     by_cookie: bool = False
+    org: int = 1
 
     def may(self, role: str) -> bool:
         """Whether the caller has at least `role`."""
@@ -43,15 +43,15 @@ class Auth:
     def __init__(self, site: Site, accounts: Accounts, service_accounts: ServiceAccounts) -> None:
         self._site, self._accounts, self._service_accounts = site, accounts, service_accounts
 
-    def identify(self, headers: Mapping[str, str], cookie: str, org: int | None) -> Identity:
+    def identify(self, headers: Mapping[str, str], cookie: str) -> Identity:
         """Raises 401 for credentials that do not hold, and for none where anonymous access is off."""
         scheme, _, value = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self._bearer(value)
         if scheme.lower() == "basic" and self._site.settings.on("auth.basic.enabled"):
-            return self._basic(value, org)
+            return self._basic(value)
         if cookie:
-            return self._session(cookie, org)
+            return self._session(cookie)
         return self._anonymous()
 
     def login(self, body: dict[str, Any]) -> tuple[str, int]:
@@ -75,38 +75,32 @@ class Auth:
             if self._service_accounts.expired(key):
                 raise unauthorized("api-key.expired", "Expired API key")
             raise unauthorized("api-key.invalid", "Invalid API key")
-        return Identity(account["id"], account["login"], account["orgId"], account["role"])
+        return Identity(account["id"], account["login"], account["role"])
 
-    def _basic(self, value: str, org: int | None) -> Identity:
+    def _basic(self, value: str) -> Identity:
         try:
             login, _, password = base64.b64decode(value, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             raise unauthorized("basic-auth.invalid-header", "Invalid Basic Auth Header") from None
-        return self._member(self._password(login, password), org)
+        return _member(self._password(login, password))
 
-    def _session(self, cookie: str, org: int | None) -> Identity:
+    def _session(self, cookie: str) -> Identity:
         session = self._site.store.get("session", 0, hashlib.sha256(cookie.encode()).hexdigest())
         if not session or from_iso(session["ends"]) <= self._site.clock():
             raise unauthorized("session.token.rotate" if session else "auth.unauthorized")
         user = self._site.store.get("user", 0, str(session["user"]))
         if not user or user["isDisabled"]:
             raise unauthorized()
-        return self._member(user, org, by_cookie=True)
-
-    def _member(self, user: dict[str, Any], org: int | None, by_cookie: bool = False) -> Identity:
-        chosen = org or user["org"]
-        role = user["roles"].get(str(chosen), "None")
-        return Identity(user["id"], user["login"], chosen, role, user["isGrafanaAdmin"], by_cookie)
+        return _member(user, by_cookie=True)
 
     def _anonymous(self) -> Identity:
         settings = self._site.settings
         if not settings.on("auth.anonymous.enabled"):
             raise unauthorized()
-        org = self._site.store.find("org", 0, "name", settings.text("auth.anonymous.org_name"))
         role = settings.text("auth.anonymous.org_role")
-        if not org or role not in ROLES:
+        if settings.text("auth.anonymous.org_name") != ORG["name"] or role not in ROLES:
             raise unauthorized()
-        return Identity(0, "", org["id"], role)
+        return Identity(0, "", role)
 
     def _password(self, login: str, password: str) -> dict[str, Any]:
         """Counts per login name, known or not, so that an answer does not tell which names exist."""
@@ -126,6 +120,10 @@ class Auth:
         if failures:
             store.delete("login_attempt", 0, key)
         return user
+
+
+def _member(user: dict[str, Any], by_cookie: bool = False) -> Identity:
+    return Identity(user["id"], user["login"], user["role"], user["isGrafanaAdmin"], by_cookie)
 
 
 def require(who: Identity, role: str, permission: str, defects: Faults) -> None:

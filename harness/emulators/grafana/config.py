@@ -48,9 +48,6 @@ DEFAULTS = {
     "unified_alerting.disable_jitter": "false",
     "unified_alerting.resolved_alert_retention": "15m",
     "feature_toggles.enable": "",
-    "metrics.enabled": "true",
-    "metrics.basic_auth_username": "",
-    "metrics.basic_auth_password": "",
 }
 """`section.key` -> the value in Grafana's defaults.ini."""
 BASE_TICK_SECONDS = 10.0

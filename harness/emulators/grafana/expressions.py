@@ -1,4 +1,4 @@
-"""Server side expressions: math, reduce, threshold and resample over the answers of other queries."""
+"""Server side expressions: math, reduce and threshold over the answers of other queries."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .errors import not_emulated, public
-from .frames import Answer, Span
+from .frames import Answer
 from .math_expression import Math
-from .times import seconds_of
 from .values import Number, Value, frames_of, number
 
 
@@ -23,20 +22,18 @@ def references(query: dict[str, Any]) -> list[str]:
     return [text.lstrip("$")] if text else []
 
 
-def run(query: dict[str, Any], inputs: dict[str, list[Value]], span: Span) -> Answer:
+def run(query: dict[str, Any], inputs: dict[str, list[Value]]) -> Answer:
     """Evaluate one expression. Raises 400 for a text that does not parse, 501 for other kinds of expression."""
     kind, ref = str(query.get("type") or ""), str(query["refId"])
     if kind == "math":
         values = Math(str(query.get("expression") or ""), inputs, ref).run()
-    elif kind in {"reduce", "threshold", "resample"}:
+    elif kind in {"reduce", "threshold"}:
         source = inputs.get((references(query) or [""])[0], [])
-        values = {"reduce": _reduce, "threshold": _threshold, "resample": _resample}[kind](query, source, span)
+        values = (_reduce if kind == "reduce" else _threshold)(query, source)
     else:
         raise not_emulated(f"expression type {kind!r}")
     return Answer(frames_of(values, ref))
 
-
-# -- reduce, threshold, resample
 
 REDUCERS: dict[str, Callable[[list[float]], float]] = {
     "last": lambda v: v[-1],
@@ -49,7 +46,7 @@ REDUCERS: dict[str, Callable[[list[float]], float]] = {
 """`count` counts also what is missing and stands apart."""
 
 
-def _reduce(query: dict[str, Any], source: list[Value], _: Span) -> list[Value]:
+def _reduce(query: dict[str, Any], source: list[Value]) -> list[Value]:
     reducer, settings = str(query.get("reducer")), query.get("settings") or {}
     if reducer != "count" and reducer not in REDUCERS:
         raise public(
@@ -87,7 +84,7 @@ EVALUATORS: dict[str, Callable[[float, list[float]], bool]] = {
 }
 
 
-def _threshold(query: dict[str, Any], source: list[Value], _: Span) -> list[Value]:
+def _threshold(query: dict[str, Any], source: list[Value]) -> list[Value]:
     evaluator = ((query.get("conditions") or [{}])[0]).get("evaluator") or {}
     test, params = EVALUATORS.get(str(evaluator.get("type"))), [float(p) for p in evaluator.get("params") or []]
     if test is None or not params:
@@ -99,19 +96,3 @@ def _threshold(query: dict[str, Any], source: list[Value], _: Span) -> list[Valu
         return None if v is None else float(test(v, params))
 
     return [Value(value.labels, tuple((t, cell(v)) for t, v in value.points)) for value in source]
-
-
-def _resample(query: dict[str, Any], source: list[Value], span: Span) -> list[Value]:
-    window = int(seconds_of(query.get("window") or "0") * 1000)
-    if window <= 0:
-        raise public(400, "sse.parseError", f"failed to parse expression [{query['refId']}]: window must be positive")
-    down, up, made = str(query.get("downsampler") or "last"), str(query.get("upsampler") or "fillna"), []
-    for value in source:
-        rows: list[tuple[int | None, Number]] = []
-        last: Number = None
-        for end in range(span.start, span.end + 1, window):
-            inside = [v for t, v in value.points if t is not None and end - window < t <= end and v is not None]
-            last = REDUCERS[down](inside) if inside else last
-            rows.append((end, last if inside or up == "pad" else None))
-        made.append(Value(value.labels, tuple(rows)))
-    return made

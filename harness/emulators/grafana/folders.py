@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from .errors import dashboard_error, plain, public
+from .inputs import whole
 from .site import Site
 from .store import new_uid
 from .times import iso
@@ -27,7 +28,7 @@ class Folders:
     def all(self, org: int, query: dict[str, str]) -> list[dict[str, Any]]:
         """GET /api/folders: those directly under `parentUid`, by title."""
         parent = query.get("parentUid", "")
-        page, size = int(query.get("page", 1)), int(query.get("limit", 1000))
+        page, size = whole(query, "page", 1), whole(query, "limit", 1000)
         found = [body for body in self._store.all("folder", org) if body.get("parentUid", "") == parent]
         found = sorted(found, key=lambda body: str(body["title"]))[(page - 1) * size : page * size]
         keys = ("id", "uid", "title", "parentUid", "managedBy")

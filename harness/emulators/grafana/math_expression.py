@@ -1,4 +1,4 @@
-"""The language of math expressions: operators and functions over sets of labelled values."""
+"""The language of math expressions: operators over sets of labelled values. Functions are not emulated."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import operator
 import re
 from collections.abc import Callable
 
-from .errors import public
+from .errors import not_emulated, public
 from .values import Number, Value, number
 
 Operation = Callable[[float, float], float]
@@ -33,17 +33,7 @@ LEVELS: tuple[dict[str, Operation], ...] = (
     {"**": _pow},
 )
 """Binary operators, the weakest first."""
-FUNCTIONS: dict[str, Callable[[float], float]] = {
-    "abs": abs,
-    "ceil": math.ceil,
-    "floor": math.floor,
-    "round": lambda v: math.copysign(math.floor(abs(v) + 0.5), v),
-    "log": lambda v: math.log(v) if v > 0 else math.nan,
-    "is_nan": lambda v: float(math.isnan(v)),
-    "is_inf": lambda v: float(math.isinf(v)),
-    "is_number": lambda v: float(math.isfinite(v)),
-}
-TOKEN = re.compile(r"\s*(\d+\.?\d*(?:[eE][-+]?\d+)?|\$\{[^}]+\}|\$\w+|[a-z_]+|\*\*|&&|\|\||[=!<>]=|[-+*/%<>!(),])")
+TOKEN = re.compile(r"\s*(\d+\.?\d*(?:[eE][-+]?\d+)?|\$\{[^}]+\}|\$\w+|[a-z_]+|\*\*|&&|\|\||[=!<>]=|[-+*/%<>!()])")
 
 
 class Math:
@@ -94,29 +84,14 @@ class Math:
             return _each(self._unary(), change)
         if word == "(":
             inner = self._level(0)
-            self._expect(")")
+            if self._take() != ")":
+                raise self._error("expected ')'")
             return inner
         if word.startswith("$"):
             return self._inputs.get(word.strip("${}"), [])
         if word[0].isdigit():
             return [number(float(word))]
-        return self._call(word)
-
-    def _call(self, name: str) -> list[Value]:
-        self._expect("(")
-        constants = {"nan": math.nan, "inf": math.inf, "infn": -math.inf, "null": None}
-        if name in constants:
-            self._expect(")")
-            return [number(constants[name])]
-        if name not in FUNCTIONS:
-            raise self._error(f"non existent function {name}")
-        inner = self._level(0)
-        self._expect(")")
-        return _each(inner, FUNCTIONS[name])
-
-    def _expect(self, token: str) -> None:
-        if self._take() != token:
-            raise self._error(f"expected {token!r}")
+        raise not_emulated(f"math function {word!r}") if word.isidentifier() else self._error(f"unexpected {word!r}")
 
 
 def _each(values: list[Value], change: Callable[[float], float]) -> list[Value]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
 
 from . import VERSION
-from .config import Settings
 
 _ALERTING = {
     "evaluations": ("grafana_alerting_rule_evaluations_total", '{org="1"}'),
@@ -16,13 +14,6 @@ _ALERTING = {
     "notifications_failed": ("grafana_alerting_notifications_failed_total", '{integration="webhook",org="1"}'),
 }
 _HTTP = "grafana_http_request_duration_seconds"
-
-
-def authorized(settings: Settings, header: str) -> bool:
-    """Whether the scraper may read: always, unless [metrics] asks for a name and a password."""
-    name, password = (settings.text(f"metrics.basic_auth_{key}") for key in ("username", "password"))
-    wanted = "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
-    return not (name and password) or header == wanted
 
 
 def exposition(seen: Counter[tuple[str, str, int]], seconds: float, counts: Counter[str]) -> str:

@@ -1,9 +1,8 @@
-"""Where alerts go: contact points, the tree of notification policies, mute timings."""
+"""Where alerts go: contact points, the tree of notification policies."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import Any
 
 from .errors import not_emulated, plain, public
@@ -14,7 +13,6 @@ from .times import seconds_of
 SECRETS = ("password", "authorization_credentials")
 DEFAULT_POLICY = {"receiver": "empty", "group_by": ["grafana_folder", "alertname"]}
 """What a new organization has: a receiver without integrations."""
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 class Notifications:
@@ -77,81 +75,15 @@ class Notifications:
         return self._store.get("policies", org, "") or dict(DEFAULT_POLICY)
 
     def put_policies(self, org: int, tree: dict[str, Any], provenance: str) -> dict[str, Any]:
-        """PUT /policies (202). Raises 400 for a receiver or mute timing that does not exist."""
+        """PUT /policies (202). Raises 400 for a receiver that does not exist, 501 for mute timings."""
         _check_tree(tree)
         known = {point["name"] for point in self._store.all("contact", org)} | {"empty"}
         for name in _receivers(tree):
             if name not in known:
                 text = f"receiver '{name}' does not exist" if name else "root route must specify a default receiver"
                 raise plain(400, f"invalid object specification: {text}")
-        timings = {timing["name"] for timing in self.timings(org)}
-        missing = sorted(_mute_names(tree) - timings)
-        if missing:
-            raise plain(400, f"invalid object specification: mute time interval '{missing[0]}' does not exist")
         self._store.put("policies", org, "", tree | {"provenance": provenance})
         return {"message": "policies updated"}
-
-    def reset_policies(self, org: int) -> dict[str, Any]:
-        """DELETE /policies (202): back to the default tree."""
-        self._store.delete("policies", org, "")
-        return self.policies(org)
-
-    # -- mute timings
-
-    def timings(self, org: int) -> list[dict[str, Any]]:
-        """GET /mute-timings."""
-        return self._store.all("timing", org)
-
-    def timing(self, org: int, name: str) -> dict[str, Any]:
-        """GET /mute-timings/{name}. Raises 404."""
-        found = self._store.get("timing", org, name)
-        if not found:
-            raise public(404, "alerting.notifications.mute-timings.notFound", f"Time interval {name!r} not found")
-        return found
-
-    def put_timing(self, org: int, body: dict[str, Any], provenance: str, name: str = "") -> dict[str, Any]:
-        """POST (201) or PUT with `name` (202). Raises 400 for a taken name, 404, 501 for fields not emulated."""
-        key = name or str(body.get("name") or "")
-        if name:
-            self.timing(org, name)
-        elif not key or self._store.get("timing", org, key):
-            raise public(
-                400, "alerting.notifications.mute-timings.nameExists", "Time interval with this name already exists"
-            )
-        for interval in body.get("time_intervals") or []:
-            unknown = set(interval) - {"times", "weekdays"}
-            if unknown:
-                raise not_emulated(f"mute timings by {', '.join(sorted(unknown))}")
-            try:
-                _covers(interval, datetime.fromtimestamp(self._site.clock(), UTC))
-            except (ValueError, KeyError, TypeError) as error:
-                raise plain(400, f"invalid time interval: {error}") from error
-        timing = {"name": key, "time_intervals": body.get("time_intervals") or [], "provenance": provenance}
-        return self._store.put("timing", org, key, timing)
-
-    def delete_timing(self, org: int, name: str) -> None:
-        """DELETE (204). Raises 409 when a policy uses it."""
-        if name in _mute_names(self.policies(org)):
-            raise public(409, "alerting.notifications.mute-timings.intervalInUse", "Time interval is in use")
-        self._store.delete("timing", org, name)
-
-    def muted(self, org: int, names: list[str], now: float) -> bool:
-        """Whether one of the timings covers this moment (UTC)."""
-        at = datetime.fromtimestamp(now, UTC)
-        found = [t for t in self.timings(org) if t["name"] in names]
-        return any(_covers(interval, at) for timing in found for interval in timing["time_intervals"])
-
-
-def _covers(interval: dict[str, Any], at: datetime) -> bool:
-    clock, days = at.strftime("%H:%M"), interval.get("weekdays") or []
-    times = interval.get("times") or [{"start_time": "00:00", "end_time": "24:00"}]
-    today = not days or any(_has_day(str(span), at.weekday()) for span in days)
-    return today and any(span["start_time"] <= clock < span["end_time"] for span in times)
-
-
-def _has_day(span: str, day: int) -> bool:
-    first, _, last = span.lower().partition(":")
-    return WEEKDAYS.index(first) <= day <= WEEKDAYS.index(last or first)
 
 
 def _check_settings(settings: dict[str, Any]) -> None:
@@ -174,6 +106,8 @@ def _check_tree(tree: dict[str, Any]) -> None:
         check_matchers(node.get("object_matchers") or [])
         if set(node) & {"matchers", "match", "match_re"}:
             raise not_emulated("matchers other than object_matchers")
+        if node.get("mute_time_intervals") or node.get("active_time_intervals"):
+            raise not_emulated("mute timings")
 
 
 def check_matchers(matchers: list[Any]) -> None:
@@ -197,7 +131,3 @@ def _walk(tree: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _receivers(tree: dict[str, Any]) -> set[str]:
     return {str(tree.get("receiver") or "")} | {node["receiver"] for node in _walk(tree) if node.get("receiver")}
-
-
-def _mute_names(tree: dict[str, Any]) -> set[str]:
-    return {name for node in _walk(tree) for name in node.get("mute_time_intervals") or []}

@@ -90,7 +90,8 @@ class Provisioning:
             raise plain(500, "Internal Server Error") from error
         return {"message": f"{kind.capitalize()} config reloaded"}
 
-    def _files(self, folder: str) -> list[dict[str, Any]]:
+    def _files(self, folder: str, known: set[str]) -> list[dict[str, Any]]:
+        """The files of a folder. Raises ConfigError for one that cannot be read and for sections not emulated."""
         found = []
         directory = Path(self._site.settings.text("paths.provisioning")) / folder
         for path in sorted(p for pattern in ("*.yaml", "*.yml") for p in directory.glob(pattern)):
@@ -101,6 +102,8 @@ class Provisioning:
                 raise ConfigError(f"failed to read {path.name}: {error}") from error
             if not isinstance(body, dict):
                 raise ConfigError(f"{path.name}: expected a mapping")
+            if left_out := {key for key, value in body.items() if value} - known - {"apiVersion"}:
+                raise ConfigError(f"{path.name}: not emulated: {', '.join(sorted(left_out))}")
             found.append(body)
         return found
 
@@ -108,16 +111,13 @@ class Provisioning:
 
     def datasources(self) -> None:
         """Raises ConfigError for two defaults in one organization."""
-        files = self._files("datasources")
+        files = self._files("datasources", {"datasources", "prune"})
         wanted = [(int(ds.get("orgId") or 1), ds) for file in files for ds in file.get("datasources") or []]
         for org in {org for org, _ in wanted}:
             if sum(bool(ds.get("isDefault")) for owner, ds in wanted if owner == org) > 1:
                 text = "Only one datasource per organization can be marked as default"
                 raise ConfigError(f"datasource.yaml config is invalid. {text}")
         with self._site.store.atomic():
-            for file in files:
-                for gone in file.get("deleteDatasources") or []:
-                    self._drop_datasource(int(gone.get("orgId") or 1), gone.get("name"))
             if any(file.get("prune") for file in files):
                 self._prune({(org, ds.get("name")) for org, ds in wanted})
             for org, body in wanted:
@@ -127,11 +127,6 @@ class Provisioning:
         for body in self._site.store.all("datasource"):
             if body.get("fromFile") and (body["orgId"], body["name"]) not in wanted:
                 self._datasources.delete(body["orgId"], body["uid"], provisioning=True)
-
-    def _drop_datasource(self, org: int, name: Any) -> None:
-        old = self._site.store.find("datasource", org, "name", name)
-        if old:
-            self._datasources.delete(org, old["uid"], provisioning=True)
 
     def _put_datasource(self, org: int, body: dict[str, Any]) -> None:
         name, editable = body.get("name"), bool(body.get("editable"))
@@ -148,7 +143,8 @@ class Provisioning:
 
     def dashboards(self) -> None:
         """Read the providers and load every dashboard below their paths."""
-        self._providers = [one for file in self._files("dashboards") for one in file.get("providers") or []]
+        files = self._files("dashboards", {"providers"})
+        self._providers = [one for file in files for one in file.get("providers") or []]
         for provider in self._providers:
             if provider.get("type", "file") != "file" or not (provider.get("options") or {}).get("path"):
                 raise ConfigError(f"dashboard provider {provider.get('name')!r}: expected type file with options.path")
@@ -199,39 +195,24 @@ class Provisioning:
     # -- alerting
 
     def alerting(self) -> None:
-        """Contact points, mute timings, policies, then rules; removing a rule from a file does not delete it."""
-        files = self._files("alerting")
+        """Contact points, policies, then rules; removing a rule from a file does not delete it."""
+        files = self._files("alerting", {"contactPoints", "policies", "groups"})
         with self._site.store.atomic():
             for file in files:
-                self._contacts_and_timings(file)
+                for point in file.get("contactPoints") or []:
+                    self._contacts(int(point.get("orgId") or 1), point)
             for file in files:
                 for tree in file.get("policies") or []:
                     body = {key: value for key, value in tree.items() if key != "orgId"}
                     self._notifications.put_policies(int(tree.get("orgId") or 1), body, "file")
-                for org in file.get("resetPolicies") or []:
-                    self._notifications.reset_policies(int(org))
-                for gone in file.get("deleteContactPoints") or []:
-                    self._notifications.delete_contact(int(gone.get("orgId") or 1), str(gone.get("uid")))
-                for gone in file.get("deleteMuteTimes") or []:
-                    self._notifications.delete_timing(int(gone.get("orgId") or 1), str(gone.get("name")))
-                for gone in file.get("deleteRules") or []:
-                    self._rules.delete(int(gone.get("orgId") or 1), str(gone.get("uid")), "file")
                 for group in file.get("groups") or []:
                     self._group(int(group.get("orgId") or 1), group)
 
-    def _contacts_and_timings(self, file: dict[str, Any]) -> None:
-        for point in file.get("contactPoints") or []:
-            org = int(point.get("orgId") or 1)
-            for receiver in point.get("receivers") or []:
-                uid = str(receiver.get("uid") or "")
-                known = self._site.store.get("contact", org, uid)
-                self._notifications.put_contact(
-                    org, receiver | {"name": point.get("name")}, "file", uid if known else ""
-                )
-        for timing in file.get("muteTimes") or []:
-            org, name = int(timing.get("orgId") or 1), str(timing.get("name"))
-            known = self._site.store.get("timing", org, name)
-            self._notifications.put_timing(org, timing, "file", name if known else "")
+    def _contacts(self, org: int, point: dict[str, Any]) -> None:
+        for receiver in point.get("receivers") or []:
+            uid = str(receiver.get("uid") or "")
+            known = uid if self._site.store.get("contact", org, uid) else ""
+            self._notifications.put_contact(org, receiver | {"name": point.get("name")}, "file", known)
 
     def _group(self, org: int, group: dict[str, Any]) -> None:
         folder = self._folders.by_title(org, str(group.get("folder") or ""))

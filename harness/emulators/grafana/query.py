@@ -47,7 +47,7 @@ class Queries:
         asked = [(q, span, s) for (q, span), s in zip(queries, sources, strict=True) if s is not None]
         found = await asyncio.gather(*(self._ask(s, q, span) for q, span, s in asked))
         answers = {q["refId"]: one for (q, _, _), one in zip(asked, found, strict=True) if one is not None}
-        waiting = [(q, span) for (q, span), s in zip(queries, sources, strict=True) if s is None]
+        waiting = [query for (query, _), source in zip(queries, sources, strict=True) if source is None]
         self._evaluate(waiting, answers, set(refs))
         return {ref: answers[ref] for ref in refs if ref in answers}
 
@@ -70,19 +70,18 @@ class Queries:
             return Answer() if down else answer
         if source["type"] != "grafana-testdata-datasource":
             raise not_emulated(f"queries to data sources of type {source['type']!r}")
-        await asyncio.sleep(testdata.delay(query))
         return testdata.run(query, span)
 
-    def _evaluate(self, waiting: list[tuple[dict[str, Any], Span]], answers: dict[str, Answer], refs: set[str]) -> None:
-        open_refs = {query["refId"] for query, _ in waiting}
+    def _evaluate(self, waiting: list[dict[str, Any]], answers: dict[str, Answer], refs: set[str]) -> None:
+        open_refs = {query["refId"] for query in waiting}
         while waiting:
-            ready = [(q, s) for q, s in waiting if not open_refs & set(expressions.references(q))]
+            ready = [query for query in waiting if not open_refs & set(expressions.references(query))]
             if not ready:
                 raise public(400, "sse.cyclicDependency", "the expressions depend on each other in a circle")
-            for query, span in ready:
-                answers[query["refId"]] = _expression(query, span, answers, refs)
+            for query in ready:
+                answers[query["refId"]] = _expression(query, answers, refs)
                 open_refs.discard(query["refId"])
-            waiting = [pair for pair in waiting if pair not in ready]
+            waiting = [query for query in waiting if query not in ready]
 
     def fetcher(self, source: dict[str, Any]) -> tempo.Fetch:
         """A function that calls this data source's url with its credentials and Grafana's timeouts."""
@@ -120,7 +119,7 @@ def _span(query: dict[str, Any], start: int, end: int) -> Span:
     return Span(start, end, int(query.get("intervalMs") or 1000), int(query.get("maxDataPoints") or 100))
 
 
-def _expression(query: dict[str, Any], span: Span, answers: dict[str, Answer], refs: set[str]) -> Answer:
+def _expression(query: dict[str, Any], answers: dict[str, Answer], refs: set[str]) -> Answer:
     ref, needed = query["refId"], expressions.references(query)
     unknown = [name for name in needed if name not in refs]
     if unknown:
@@ -132,4 +131,4 @@ def _expression(query: dict[str, Any], span: Span, answers: dict[str, Answer], r
         text = f"[sse.dependencyError] did not execute expression [{ref}] {cause}"
         return Answer(error=text, source=answers[broken[0]].source, status=answers[broken[0]].status)
     inputs = {name: values_of(answers[name].frames) if name in answers else [] for name in needed}
-    return expressions.run(query, inputs, span)
+    return expressions.run(query, inputs)

@@ -59,33 +59,19 @@ def _logout(g: Grafana, request: Request) -> Reply:
 
 
 def _people(g: Grafana) -> list[Route]:
-    people, org, user = g.accounts, "/api/orgs/{org}", "/api/admin/users/{id}"
-
-    def set_role(r: Request, number: int) -> object:
-        return people.set_role(number, _number(r, "id"), None if r.method == "DELETE" else str(r.json().get("role")))
+    people, user = g.accounts, "/api/admin/users/{id}"
 
     def set_password(r: Request) -> object:
         return people.set_password(_number(r, "id"), str(r.json().get("password") or ""))
 
     return [
         Route("GET /api/user", "", "", lambda r: g.me(r.who)),
-        Route("POST /api/user/using/{org}", "", "", lambda r: people.use_org(r.who.id, _number(r, "org"))),
-        Route("GET /api/org", "orgs:read", V, lambda r: people.org(r.org)),
-        Route("GET /api/org/users", "org.users:read", A, lambda r: people.members(r.org)),
-        Route("PATCH /api/org/users/{id}", "org.users:write", A, lambda r: set_role(r, r.org)),
-        Route("GET /api/orgs", "orgs:read", S, lambda _: people.orgs()),
-        Route("POST /api/orgs", "orgs:create", S, lambda r: people.create_org(str(r.json().get("name") or ""))),
-        Route(f"GET {org}", "orgs:read", S, lambda r: people.org(_number(r, "org"))),
-        Route(f"POST {org}/users", "org.users:add", S, lambda r: people.set_member(_number(r, "org"), r.json())),
-        Route(f"PATCH {org}/users/{{id}}", "org.users:write", S, lambda r: set_role(r, _number(r, "org"))),
-        Route(f"DELETE {org}/users/{{id}}", "org.users:remove", S, lambda r: set_role(r, _number(r, "org"))),
+        Route("GET /api/org", "orgs:read", V, lambda _: people.org()),
         Route("POST /api/admin/users", "users:create", S, lambda r: people.create_user(r.json())),
         Route(f"DELETE {user}", "users:delete", S, lambda r: people.delete_user(_number(r, "id"))),
         Route(f"POST {user}/disable", "users:disable", S, lambda r: people.set_disabled(_number(r, "id"), True)),
         Route(f"POST {user}/enable", "users:enable", S, lambda r: people.set_disabled(_number(r, "id"), False)),
         Route(f"PUT {user}/password", "users.password:write", S, set_password),
-        Route("GET /api/users/search", "users:read", S, lambda r: people.search(r.query)),
-        Route("GET /api/users/lookup", "users:read", S, lambda r: people.lookup(r.query.get("loginOrEmail", ""))),
     ]
 
 
@@ -108,18 +94,13 @@ def _sources(g: Grafana) -> list[Route]:
     ds, base, one = g.datasources, "/api/datasources", "/api/datasources/uid/{uid}"
     read, write, delete, query = (f"datasources:{verb}" for verb in ("read", "write", "delete", "query"))
 
-    def named(r: Request) -> str:
-        return str(ds.by_name(r.org, r["name"])["uid"])
-
     return [
         Route(f"GET {base}", read, V, lambda r: ds.all(r.org)),
         Route(f"POST {base}", "datasources:create", A, lambda r: ds.create(r.org, r.json())),
         Route(f"GET {one}", read, V, lambda r: ds.get(r.org, r["uid"])),
         Route(f"PUT {one}", write, A, lambda r: ds.update(r.org, r["uid"], r.json())),
         Route(f"DELETE {one}", delete, A, lambda r: ds.delete(r.org, r["uid"])),
-        Route(f"GET {base}/name/{{name}}", read, V, lambda r: ds.get(r.org, named(r))),
-        Route(f"DELETE {base}/name/{{name}}", delete, A, lambda r: ds.delete(r.org, named(r))),
-        Route(f"GET {base}/id/{{name}}", "datasources.id:read", V, lambda r: {"id": ds.get(r.org, named(r))["id"]}),
+        Route(f"GET {base}/name/{{name}}", read, V, lambda r: ds.by_name(r.org, r["name"])),
         Route(f"GET {one}/health", query, V, g.proxy.health),
         Route(f"* {base}/proxy/uid/{{uid}}", query, V, g.proxy.forward),
         Route(f"* {base}/proxy/uid/{{uid}}/*", query, V, g.proxy.forward),
@@ -177,11 +158,11 @@ def _by(r: Request) -> str:
 
 
 def _rules(g: Grafana) -> list[Route]:
-    """The provisioning API: rules, contact points, policies, mute timings."""
+    """The provisioning API: rules, contact points, policies."""
     rules, told, base = g.rules, g.notifications, "/api/v1/provisioning"
     read, write = "alert.provisioning:read", "alert.provisioning:write"
     one, group = f"{base}/alert-rules/{{uid}}", f"{base}/folder/{{f}}/rule-groups/{{g}}"
-    points, tree, mute = f"{base}/contact-points", f"{base}/policies", f"{base}/mute-timings"
+    points, tree = f"{base}/contact-points", f"{base}/policies"
 
     def put_group(r: Request) -> object:
         return rules.put_group(r.org, r["f"], r["g"], r.json(), _by(r))
@@ -201,12 +182,6 @@ def _rules(g: Grafana) -> list[Route]:
         Route(f"DELETE {points}/{{uid}}", write, E, lambda r: told.delete_contact(r.org, r["uid"]), 202),
         Route(f"GET {tree}", read, E, lambda r: told.policies(r.org)),
         Route(f"PUT {tree}", write, E, lambda r: told.put_policies(r.org, r.json(), _by(r)), 202),
-        Route(f"DELETE {tree}", write, E, lambda r: told.reset_policies(r.org), 202),
-        Route(f"GET {mute}", read, E, lambda r: told.timings(r.org)),
-        Route(f"GET {mute}/{{name}}", read, E, lambda r: told.timing(r.org, r["name"])),
-        Route(f"POST {mute}", write, E, lambda r: told.put_timing(r.org, r.json(), _by(r)), 201),
-        Route(f"PUT {mute}/{{name}}", write, E, lambda r: told.put_timing(r.org, r.json(), _by(r), r["name"]), 202),
-        Route(f"DELETE {mute}/{{name}}", write, E, lambda r: told.delete_timing(r.org, r["name"]), 204),
     ]
 
 
@@ -216,9 +191,7 @@ def _alerts(g: Grafana) -> list[Route]:
     am, prom = "/api/alertmanager/grafana/api/v2", "/api/prometheus/grafana/api/v1"
     return [
         Route(f"GET {prom}/rules", "alert.rules:read", V, lambda r: state.groups(r.org, r.query)),
-        Route(f"GET {prom}/alerts", read, V, lambda r: state.alerts(r.org)),
         Route(f"GET {am}/alerts", read, V, lambda r: manager.alerts(r.org)),
-        Route(f"GET {am}/silences", read, V, lambda r: manager.silences(r.org)),
         Route(f"POST {am}/silences", "alert.instances:create", E, lambda r: manager.silence(r.org, r.json()), 202),
         Route(f"DELETE {am}/silence/{{id}}", "alert.instances:update", E, lambda r: manager.expire(r.org, r["id"])),
     ]

@@ -213,11 +213,6 @@ class Scheduler:
         body |= {"lastEvaluation": iso(status.at, 6) if status.at else ZERO_TIME}
         return body | ({"lastError": status.error} if status.error else {})
 
-    def alerts(self, org: int) -> dict[str, Any]:
-        """GET /api/prometheus/grafana/api/v1/alerts."""
-        found = [_alert(one) for rule in self._rules.all(org) for one in self._instances.of(org, rule["uid"])]
-        return {"status": "success", "data": {"alerts": found}}
-
 
 def _asked(one: dict[str, Any], now: int) -> tuple[dict[str, Any], Span]:
     """A rule's query as the query engine takes it; `now` in epoch milliseconds."""

@@ -9,35 +9,21 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from .errors import not_emulated, public
+from .errors import not_emulated
 from .frames import MULTI, Answer, Column, Frame, Span
-from .times import seconds_of
 
 MAX_POINTS = 10_000
-BROWSER_SIDE = frozenset(
-    {"no_data_points", "node_graph", "trace", "flame_graph", "raw_frame", "live", "streaming_client"}
-)
-"""Scenarios whose backend answers nothing at all."""
 Query = dict[str, Any]
 
 
 def run(query: Query, span: Span) -> Answer | None:
-    """One query; None when the backend has no answer for its refId. Raises 500 for the scenario that panics."""
+    """One query; None when the backend has no answer for its refId."""
     scenario = str(query.get("scenarioId") or query.get("queryType") or "random_walk")
-    if scenario in BROWSER_SIDE:
+    if scenario == "no_data_points":
         return None
     if scenario not in SCENARIOS:
         raise not_emulated(f"TestData scenario {scenario!r}")
     return SCENARIOS[scenario](query, span)
-
-
-def delay(query: Query) -> float:
-    """Seconds that `slow_query` sleeps before it answers; 0 for every other scenario and for a text Go cannot read."""
-    slow = "slow_query" in (query.get("scenarioId"), query.get("queryType"))
-    try:
-        return seconds_of(query.get("stringInput") or "0s") if slow else 0.0
-    except ValueError:
-        return 0.0
 
 
 def csv_column(name: str, texts: list[str]) -> Column:
@@ -156,24 +142,8 @@ def _walks(query: Query, span: Span) -> Answer:
     return Answer([random_walk(query, span, i) for i in range(int(query.get("seriesCount") or 1))])
 
 
-def _walk_with_error(query: Query, span: Span) -> Answer:
-    text = "this is an error and it can include URLs http://grafana.com/"
-    return Answer([random_walk(query, span)], text, "plugin", 500)
-
-
 def _error_with_source(query: Query, _: Span) -> Answer:
     return Answer([], "error", "downstream" if query.get("errorSource") == "downstream" else "plugin", 500)
-
-
-def _server_error(query: Query, span: Span) -> Answer:
-    if not query.get("stringInput"):
-        raise public(500, "plugin.downstreamError", "An error occurred within the plugin")
-    return _csv_metric_values(query, span)
-
-
-def _outside(query: Query, span: Span) -> Answer:
-    columns = [Column("Time", "time.Time", [span.start - 3_600_000]), Column("Value", "float64", [10.0])]
-    return Answer([Frame(_series_name(query), columns)])
 
 
 SCENARIOS: dict[str, Callable[[Query, Span], Answer | None]] = {
@@ -181,10 +151,6 @@ SCENARIOS: dict[str, Callable[[Query, Span], Answer | None]] = {
     "csv_metric_values": _csv_metric_values,
     "predictable_pulse": _pulse,
     "random_walk": _walks,
-    "slow_query": lambda query, span: Answer([random_walk(query, span)]),  # the caller has slept already
-    "random_walk_with_error": _walk_with_error,
     "error_with_source": _error_with_source,
-    "server_error_500": _server_error,
-    "datapoints_outside_range": _outside,
 }
 """Scenario id -> how its answer is made."""

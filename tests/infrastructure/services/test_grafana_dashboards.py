@@ -154,6 +154,7 @@ def test_a_folder_takes_what_it_holds_with_it(grafana: ServiceSession, namespace
     """ "Folder": folders nest by `parentUid`; deleting one deletes its folders and dashboards, and no others."""
     top, inner, deep = namespace.of("grafana"), f"{namespace.name}-in", f"{namespace.name}-deep"
     made = done(grafana.post("/api/folders", json={"uid": inner, "title": "In", "parentUid": top}))
+    assert [one["uid"] for one in done(grafana.get("/api/folders", params={"parentUid": top}))] == [inner]
     assert (made["parentUid"], [one["uid"] for one in made["parents"]]) == (top, [top])
     done(save(grafana, top, board(namespace.name)))
     done(save(grafana, inner, board(deep)))

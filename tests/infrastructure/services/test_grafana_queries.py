@@ -89,6 +89,17 @@ def test_a_series_holds_what_the_range_holds(grafana: ServiceSession) -> None:
     assert part == {t: v for t, v in hour.items() if NOON + 600_000 <= t < NOON + 1_200_000}
 
 
+def test_a_random_walk_has_a_point_an_interval_and_keeps_its_bounds(grafana: ServiceSession) -> None:
+    """TestData "Random Walk": what a dashboard shows before it has data; only its shape is known."""
+    walk = {"refId": "A", "datasource": TESTDATA, "scenarioId": "random_walk", "seriesCount": 2, "min": 0, "max": 5}
+    query = walk | {"startValue": 2, "intervalMs": 60_000, "maxDataPoints": 100}
+    frames = results(ask(grafana, query, start=NOON, end=NOON + 1_800_000))["A"]["frames"]
+    assert len(frames) == 2
+    for times, values in (frame["data"]["values"] for frame in frames):
+        assert times == list(range(NOON, NOON + 1_800_000, 60_000))
+        assert all(0 <= value <= 5 for value in values)
+
+
 def test_the_provisioned_dashboard_shows_data_in_every_panel(grafana: ServiceSession) -> None:
     """What a viewer's browser asks for: every target of every panel is answered without an error; the fixed table
     row by row, the pulse with its two values, the traces by their columns."""

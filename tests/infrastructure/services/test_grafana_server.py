@@ -187,6 +187,32 @@ def test_data_sources_follow_their_files_on_reload(start: Start, tmp_path: Path)
     assert urls == {"a": "http://127.0.0.1:3"}
 
 
+def test_alerting_comes_from_files(start: Start, tmp_path: Path) -> None:
+    """Contact points, the policy tree and rule groups of a file are in force after the start; the folder is made, and
+    the API may not change what a file owns. Source: Grafana, "Use configuration files to provision alerting"."""
+    rule = {
+        "uid": "filed", "title": "always", "condition": "A", "for": "1m",
+        "data": [{"refId": "A", "datasourceUid": "__expr__",
+                  "model": {"refId": "A", "type": "math", "expression": "2 + 3 > 1"}}],
+    }  # fmt: skip
+    receiver = {"uid": "hook", "type": "webhook", "settings": {"url": "http://127.0.0.1:1/"}}
+    content = {
+        "apiVersion": 1,
+        "contactPoints": [{"orgId": 1, "name": "desk", "receivers": [receiver]}],
+        "policies": [{"orgId": 1, "receiver": "desk"}],
+        "groups": [{"orgId": 1, "name": "g", "folder": "From a file", "interval": "1m", "rules": [rule]}],
+    }
+    write(tmp_path / "provisioning/alerting/a.yaml", content)
+    admin, api = start().visitor(ADMIN), "/api/v1/provisioning"
+
+    assert done(admin.get(f"{api}/policies"))["receiver"] == "desk"
+    stored = done(admin.get(f"{api}/alert-rules/filed"))
+    (folder,) = done(admin.get("/api/folders"))
+    assert (folder["title"], stored["folderUID"], stored["provenance"]) == ("From a file", folder["uid"], "file")
+    assert admin.put(f"{api}/alert-rules/filed", json={**stored, "title": "mine"}).status_code >= 400
+    assert done(admin.get(f"{api}/alert-rules/filed"))["title"] == "always"
+
+
 TWO_DEFAULTS = {
     "apiVersion": 1,
     "datasources": [{"name": one, "type": "tempo", "access": "proxy", "isDefault": True} for one in "ab"],

@@ -43,7 +43,7 @@ def provisioned_is_guarded(world: Grafana, clock: Clock) -> bool:
 
 
 def viewer_is_refused(world: Grafana, clock: Clock) -> bool:
-    viewer = Identity(2, "v", 1, "Viewer")
+    viewer = Identity(2, "v", "Viewer")
     return raises(require, viewer, "Editor", "dashboards:create", world.site.defects)
 
 

@@ -1,0 +1,67 @@
+"""What a request may hold: JSON of the types that Grafana's structs have, and numbers among query parameters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import plain
+
+Kind = type | tuple[type, ...]
+NUMBER = (int, float)
+FIELDS: dict[str, Kind] = {
+    **dict.fromkeys(
+        (
+            "name", "title", "uid", "type", "url", "access", "database", "basicAuthUser", "text", "login", "email",
+            "password", "role", "message", "comment", "createdBy", "startsAt", "endsAt", "folderUid", "folderUID",
+            "parentUid", "dashboardUID", "ruleGroup", "condition", "noDataState", "execErrState", "receiver", "refId",
+            "scenarioId", "queryType", "datasourceUid", "expression", "reducer", "stringInput",
+        ),
+        str,
+    ),
+    **dict.fromkeys(
+        ("version", "time", "timeEnd", "panelId", "intervalMs", "maxDataPoints", "secondsToLive", "OrgId", "interval",
+         "missingSeriesEvalsToResolve"), NUMBER
+    ),
+    **dict.fromkeys(("isDefault", "overwrite", "isPaused", "isDisabled", "disableResolveMessage", "hide"), bool),
+    **dict.fromkeys(("tags", "queries", "rules", "matchers", "object_matchers", "routes", "conditions"), list),
+    **dict.fromkeys(
+        ("dashboard", "jsonData", "secureJsonData", "settings", "labels", "annotations", "relativeTimeRange", "model",
+         "notification_settings", "pulseWave"), dict
+    ),
+    "datasource": (str, dict),
+    "data": (list, dict),
+}  # fmt: skip
+"""Field name -> what its value must be, where it is given and not null."""
+NESTED = ("queries", "rules", "data", "matchers", "routes", "conditions")
+"""Lists whose items are objects of such fields; any other object holds what its owner likes."""
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """The body as an object. Raises the 400 of Go's decoder for anything else and for values of the wrong type."""
+    try:
+        found = json.loads(body or b"null")
+    except (ValueError, RecursionError) as error:
+        raise plain(400, "bad request data") from error
+    if not isinstance(found, dict):
+        raise plain(400, "bad request data")
+    _check(found)
+    return found
+
+
+def _check(body: Mapping[str, Any]) -> None:
+    for name, value in body.items():
+        if value is not None and not isinstance(value, FIELDS.get(name, object)):
+            raise plain(400, "bad request data")
+        for item in value if name in NESTED and isinstance(value, list) else ():
+            if not isinstance(item, dict):
+                raise plain(400, "bad request data")
+            _check(item)
+
+
+def whole(query: Mapping[str, Any], name: str, default: int) -> int:
+    """A query parameter as a number: the default where it is none, as Grafana takes it."""
+    given = query.get(name, "")
+    text = str(given[0] if isinstance(given, list) else given)
+    return int(text) if text.isascii() and text.isdigit() else default
