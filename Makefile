@@ -46,6 +46,10 @@ layers-proof: $(READY) ## Layers 1 and 2 proven: guarantees mapped, runtimes, re
 failover-proof: $(READY) ## The failover layer proven: controls, known-truth loss, equal verdicts in 10 repeats, both runtimes (ARGS="--offline")
 	@$(BIN)/python benchmarks/failover_proof.py $(ARGS)
 
+.PHONY: smoke-proof
+smoke-proof: $(READY) ## The smoke run proven: 6 services x 5 troubles, each with its code, nothing changed
+	@$(BIN)/python scripts/smoke-proof
+
 .PHONY: docs
 docs: $(READY) ## Make docs/reference.md and docs/coverage.md anew
 	@$(BIN)/python scripts/reference

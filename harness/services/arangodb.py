@@ -30,7 +30,7 @@ class ArangoDB(Kind):
     images: ClassVar[tuple[str, ...]] = ("arangodb", "arangodb/arangodb", "arangodb/enterprise")
     programs: ClassVar[tuple[str, ...]] = ("arangod",)
     ports: ClassVar[tuple[Port, ...]] = (Port("http", 8529, "http"),)
-    secret_variables: ClassVar[tuple[str, ...]] = ("ARANGO_ROOT_PASSWORD",)
+    secret_variables: ClassVar[tuple[str, ...]] = ("ARANGO_ROOT_PASSWORD", "ARANGO_JWT_SECRET")
     emulator_unproven: ClassVar[bool] = True
     options: ClassVar[tuple[str, ...]] = ("database",)
     facts: ClassVar[ImageFacts] = ImageFacts(

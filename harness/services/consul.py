@@ -9,7 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from harness.model import Port, Reading
+from harness.credentials import Secret
+from harness.model import Port, Reading, ServicePlan
 from harness.ports import Handle
 from harness.probes.http import Answer, expect
 from harness.probes.poll import NotYet
@@ -32,6 +33,7 @@ class Consul(Kind):
     ports: ClassVar[tuple[Port, ...]] = (Port("http", 8500, "http"), Port("dns", 8600, "udp"))
     members_by_address: ClassVar[bool] = True
     process_ports: ClassVar[tuple[Port, ...]] = (Port("server", 8300), Port("serf_lan", 8301))
+    secret_variables: ClassVar[tuple[str, ...]] = ("CONSUL_TOKEN",)
     version_arguments: ClassVar[tuple[str, ...]] = ("version",)
     facts: ClassVar[ImageFacts] = ImageFacts(
         user="consul (uid 100), dropped to by the entrypoint",
@@ -83,6 +85,11 @@ class Consul(Kind):
                 *(("-grpc-tls-port=-1",) if _has_grpc_tls(place) else ()),
             )
         )
+
+    def credentials(self, service: ServicePlan) -> dict[str, Secret]:
+        """`CONSUL_HTTP_TOKEN`, which the consul command and so the health check read too."""
+        token = service.environment.get("CONSUL_HTTP_TOKEN", "")
+        return {"token": Secret(token)} if token else {}
 
     def ready(self, handle: Handle) -> str:
         """A leader, a write that it accepted, the same bytes read back, and its own entry in the catalog."""

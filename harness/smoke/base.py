@@ -11,6 +11,7 @@ from harness.ports import Handle
 from harness.probes.http import Answer, ask
 from harness.probes.poll import NotYet
 from harness.services import kind_named
+from harness.services.base import HEADER
 from harness.smoke.identity import ROOT
 
 TIMEOUT = 5.0
@@ -65,9 +66,16 @@ def call(
 
 
 def open_call(handle: Handle, path: str, port: str = "http") -> Answer:
-    """What the service tells everybody: asked without a login, and with it where a gateway wants one."""
+    """What the service tells everybody: asked without a login, and with it where a gateway's header is given.
+
+    Raises TargetMismatch for a refusal by what stands there otherwise: the service itself does not refuse this.
+    """
     answer = call(handle, path, port=port, login=False)
-    return call(handle, path, port=port) if answer.status in (401, 403) else answer
+    if answer.status not in (401, 403):
+        return answer
+    if any(name.startswith(HEADER) for name in handle.credentials):
+        return call(handle, path, port=port)
+    raise mismatch(handle.endpoint(port), handle.kind or "", f"HTTP {answer.status} {answer.text.strip()}")
 
 
 def granted(handle: Handle, path: str, method: str = "GET", *, port: str = "http", body: Any = None) -> Answer:

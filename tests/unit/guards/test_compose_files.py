@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -63,8 +64,21 @@ def _below(path: str, folders: tuple[str, ...]) -> bool:
 def test_every_secret_of_a_kind_can_be_set(service: ServicePlan) -> None:
     kind = kind_of_image(service.image)
     assert kind
-    text = (COMPOSE / "stack.yml").read_text()
+    text = "".join((COMPOSE / name).read_text() for name in ("stack.yml", "secure.yml"))
     assert [name for name in kind_named(kind.name).secret_variables if f"${{{name}:-" not in text] == []
+
+
+def test_with_access_control_the_client_of_the_harness_gets_what_the_server_asks_for() -> None:
+    read = compose.read(
+        [COMPOSE / "stack.yml", COMPOSE / "secure.yml"], {"CONSUL_TOKEN": "t", "ARANGO_JWT_SECRET": "j"}
+    )
+    consul, arangodb = read.services["consul"], read.services["arangodb"]
+    assert kind_named("consul").credentials(consul)["token"].reveal() == "t"
+    (rules,) = [json.loads(mount.source) for mount in consul.mounts if mount.target == "/consul/config/acl.json"]
+    assert (rules["acl"]["enabled"], rules["acl"]["default_policy"]) == (True, "deny")
+    assert set(rules["acl"]["tokens"].values()) == {"t"}
+    (secret,) = [mount for mount in arangodb.mounts if mount.kind == "content"]
+    assert (secret.source, secret.target in arangodb.command) == ("j", True)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)

@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from harness.runtimes.external import ExternalStack, read
+from harness.probes.exposition import total
+from harness.runtimes.external import ExternalHandle, ExternalStack, read
+from harness.services import kind_named
+from harness.services.otel_collector import accepted_spans
+from harness.smoke.base import granted
 from tests.unit.rigs.core_rig import ROOT, harness
 from tests.unit.rigs.gate_rig import Gate, http_gate, redis_gate
 
@@ -20,10 +24,12 @@ CONNECTION = {"AUTH", "HELLO", "SELECT", "QUIT", "CLIENT SETINFO", "CLIENT SETNA
 
 
 @contextlib.contextmanager
-def six_services(place: Path, *words: str) -> Iterator[list[dict[str, Any]]]:
+def six_services(place: Path, *words: str, **environment: str) -> Iterator[list[dict[str, Any]]]:
     """The stack of this repository on the process runtime, as `harness status --json --secrets` has its services."""
     common = ("--state", str(place / "s"))
-    up = harness("up", "--runtime", "process", "--reports", str(place / "r"), *common, *words, cwd=ROOT, within=90)
+    up = harness(
+        "up", "--runtime", "process", "--reports", str(place / "r"), *common, *words, cwd=ROOT, within=90, **environment
+    )
     assert up.returncode == 0, up.stdout + up.stderr
     try:
         told = harness("status", "--json", "--secrets", *common, cwd=ROOT)
@@ -54,6 +60,48 @@ def target_file(
     file = place / "target.toml"
     file.write_text("\n".join(lines) + "\n")
     return file
+
+
+def state_of(admin: Mapping[str, ExternalHandle]) -> dict[str, Any]:
+    """What each kind holds, asked as administrator: equal exactly when nothing was written."""
+    kinds = {"consul": _consul, "redis": _redis, "arangodb": _arangodb, "grafana": _grafana,
+             "tempo": _tempo, "otel_collector": accepted_spans}  # fmt: skip
+    return {kind: hold(admin[kind]) for kind, hold in kinds.items() if kind in admin}
+
+
+def _json(handle: ExternalHandle, path: str) -> Any:
+    answer = granted(handle, path)
+    return answer.json() if answer.status == 200 else answer.status
+
+
+def _consul(handle: ExternalHandle) -> Any:
+    paths = ("/v1/kv/?recurse", "/v1/session/list", "/v1/catalog/services", "/v1/acl/tokens", "/v1/agent/services")
+    return [_json(handle, path) for path in paths]
+
+
+def _redis(handle: ExternalHandle) -> Any:
+    client = kind_named("redis").client(handle)
+    with contextlib.closing(client):
+        return {key: client.get(key) for key in sorted(client.scan_iter())} | {"users": client.acl_list()}
+
+
+def _arangodb(handle: ExternalHandle) -> Any:
+    found = {}
+    for database in _json(handle, "/_api/database")["result"]:
+        listed = _json(handle, f"/_db/{database}/_api/collection?excludeSystem=true")["result"]
+        figures = [_json(handle, f"/_db/{database}/_api/collection/{item['name']}/revision") for item in listed]
+        found[database] = [(item["name"], item["id"], figure) for item, figure in zip(listed, figures, strict=True)]
+    return found | {"users": _json(handle, "/_api/user")}
+
+
+def _grafana(handle: ExternalHandle) -> Any:
+    return [
+        _json(handle, path) for path in ("/api/folders", "/api/search?limit=5000", "/api/datasources", "/api/users")
+    ]
+
+
+def _tempo(handle: ExternalHandle) -> Any:
+    return total(granted(handle, "/metrics").text, "tempo_distributor_spans_received_total")
 
 
 def open_target(file: Path) -> ExternalStack:

@@ -10,6 +10,7 @@ import pytest
 from harness.credentials import Secret
 from harness.errors import TargetDown, TargetError, TargetExpired, TargetForbidden, TargetMismatch
 from harness.services import SERVICES
+from harness.services.base import HEADER
 from harness.smoke import PROBES, probe_of
 from harness.smoke.base import Probe
 from harness.smoke.identity import new_id
@@ -167,15 +168,23 @@ def test_a_login_that_may_not_write_is_forbidden(script: Script, kind: str, answ
         probe(kind).permitted(handle_of(script, kind), ID)
 
 
-def test_a_gateway_is_logged_into_only_where_it_wants_it(script: Script) -> None:
-    """What the service tells everybody is asked without a login first: another service would take it for a bad one."""
-    handle = handle_of(script, "grafana")
-    probe("grafana").identify(handle)
+def test_what_everybody_may_ask_is_asked_without_a_login(script: Script) -> None:
+    """Another service would take it for a bad login, and a refusal would look like an expired one."""
+    probe("grafana").identify(handle_of(script, "grafana"))
     assert "authorization" not in script.seen[0].headers
-    script.seen.clear()
-    healthy = (200, {"database": "ok", "version": "13.2.3"})
-    script.answers["GET /api/health"] = lambda seen: healthy if "authorization" in seen.headers else (401, "who?")
+    script.answers["GET /api/health"] = (401, "who?")
+    assert isinstance(refusal(script, "grafana"), TargetMismatch)
+
+
+def test_a_gateway_that_wants_a_header_gets_it(script: Script) -> None:
+    """Then a refusal is the gateway's, and the login that it refuses is ours."""
+    plain, healthy = handle_of(script, "grafana"), (200, {"database": "ok", "version": "13.2.3"})
+    handle = StubHandle(plain.endpoints, {HEADER + "X-Key": Secret("k")}, name="grafana", kind="grafana")
+    script.answers["GET /api/health"] = lambda seen: healthy if "x-key" in seen.headers else (401, "who?")
     assert probe("grafana").identify(handle) == "13.2.3"
+    script.answers["GET /api/health"] = (401, "who?")
+    with pytest.raises(TargetExpired):
+        probe("grafana").identify(handle)
 
 
 @pytest.mark.parametrize("kind", ["consul", "arangodb", "grafana"])
