@@ -124,7 +124,7 @@ def judge(passes: Sequence[Pass]) -> tuple[list[str], bool]:
     """What the passes prove, in lines, and whether it is as wanted."""
     by_name = {name: [one.experiments[name] for one in passes if name in one.experiments] for name in _names(passes)}
     wrong = {name: words for name, found in by_name.items() if (words := next(filter(None, map(_wrong, found)), ""))}
-    controls = [name for name in by_name if name.startswith(("no-apply-", "no-undo-"))]
+    controls = [name for name in by_name if name.startswith(("off-", "no-apply-", "no-undo-"))]
     truths = {name: found for name, found in by_name.items() if "known-truth" in name}
     differing, unknown = [*_differing(passes, by_name)], [*_unknown(by_name)]
     left = [what for one in passes for what in one.left]
@@ -188,7 +188,7 @@ def _reasons(passes: Iterable[Pass]) -> list[str]:
 def _numbers(by_name: Mapping[str, Sequence[Experiment]]) -> Iterator[str]:
     """Recovery and detection of the stories, in seconds."""
     for name, items in by_name.items():
-        if name.startswith(("no-", "real-")):
+        if name.startswith(("no-", "off-", "real-")):
             continue
         measured = [item["measured"] for item in items]
         shown = {key: sorted({one[f"{key}_seconds"] for one in measured if one.get(f"{key}_seconds") is not None})

@@ -1,4 +1,5 @@
-"""Controls for every fault: an injector that does nothing is found out, and an undo that does nothing costs the stack.
+"""Controls for every fault: switched off it does not show, an injector that does nothing is found out, and an undo that
+does nothing costs the stack.
 
 A green failover test is worth what these are: an experiment that could not fail proves nothing.
 """
@@ -13,7 +14,7 @@ import pytest
 from harness.experiments.actors.redis_calls import Appends, connect, read_list
 from harness.experiments.checkers import SetFull
 from harness.experiments.controls import without_apply, without_undo
-from harness.experiments.experiment import Budgets, Ending, Experiment, Outcome, valid
+from harness.experiments.experiment import Budgets, Ending, Experiment, Live, Outcome, valid, watch_nothing
 from harness.experiments.witness import disturbed
 from harness.experiments.workload import Workload
 from harness.faults import FAULTS, Fault, Injection, LinkFault
@@ -21,6 +22,7 @@ from harness.faults.connection_exhaustion import ConnectionExhaustion
 from harness.faults.latency import Latency
 from harness.model import Verdict
 from harness.probes.answer import answers
+from harness.probes.poll import NotYet
 
 MAXCLIENTS = 20
 QUICK = Budgets(witness=3.0, healed=2.5, recovery=15)
@@ -54,7 +56,7 @@ class Rig:
             pytest.skip(f"not verified: {reason}")
         return made.inject(target)
 
-    def run(self, injection: Injection, name: str) -> Outcome:
+    def run(self, injection: Injection | None, name: str, observe: Callable[[Live], None] = watch_nothing) -> Outcome:
         """Writes of two hundred bytes through the link, each with a new connection."""
         through = self.link.endpoint
 
@@ -67,7 +69,8 @@ class Rig:
                 steady=lambda: answers(through),
                 workload=Workload("writer", lambda number: Appends(client, "log", number, True, 200)),
                 fault=injection,
-                witness=disturbed(),
+                witness=disturbed() if injection else None,
+                observe=observe,
                 final=read_list(lambda: connect(self.redis), "log"),
                 checkers=(SetFull(),),
                 budgets=QUICK,
@@ -85,6 +88,22 @@ def rig(lone_redis: Any, run_experiment: Any, request: pytest.FixtureRequest) ->
 def test_the_real_fault_is_witnessed_and_undone(rig: Rig, fault: type[Fault]) -> None:
     """Bites, heals, loses nothing."""
     valid(rig.run(rig.injection(), "real"))
+
+
+@pytest.mark.parametrize("fault", EVERY)
+def test_with_the_fault_off_its_witness_sees_nothing(rig: Rig, fault: type[Fault]) -> None:
+    """On the same services under the same workload: what is seen above comes from the fault."""
+    rig.injection()
+
+    def undisturbed(live: Live) -> None:
+        before = live.history.operations
+        live.for_seconds(QUICK.witness / 2)
+        since = live.since()
+        assert len(since) > 20
+        with pytest.raises(NotYet):
+            disturbed()(before, since)
+
+    valid(rig.run(None, "off", undisturbed))
 
 
 @pytest.mark.parametrize("fault", EVERY)
