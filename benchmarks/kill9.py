@@ -162,12 +162,14 @@ def main() -> int:
     parser.add_argument("--runtime", default="process", choices=("process", "docker"))
     parser.add_argument("--compose", action="append", default=[], metavar="FILE")
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--within", type=float, default=1e9, metavar="S", help="latest moment of a kill, in seconds")
     arguments = parser.parse_args()
     seed = arguments.seed if arguments.seed is not None else random.randrange(2**31)
     trial, rng = Trial(arguments.runtime, tuple(arguments.compose)), random.Random(seed)
     whole = trial.whole()
-    print(f"an undisturbed run takes {whole:.1f} s; kills fall between 0.05 s and then", flush=True)
-    shots = [report(one(VICTIMS[index % 3], rng.uniform(0.05, whole), trial), index) for index in range(arguments.n)]
+    latest = min(whole, arguments.within)
+    print(f"an undisturbed run takes {whole:.1f} s; kills fall between 0.05 s and {latest:.1f} s", flush=True)
+    shots = [report(one(VICTIMS[index % 3], rng.uniform(0.05, latest), trial), index) for index in range(arguments.n)]
     left = sum(bool(shot.left) for shot in shots)
     worst = max(shot.gone_after for shot in shots)
     print(f"{dict(Counter(shot.victim for shot in shots))}, seed {seed}, slowest {worst:.2f} s: {left} left behind")

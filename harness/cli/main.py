@@ -24,6 +24,7 @@ VERBS = (
     ("logs", "Show what services printed."),
     ("images", "List, pull, save and load the images of a stack."),
     ("chaos", "Break a service of a running stack, see that it bites, have it undone."),
+    ("canary", "Say whether a new version of a service is safe to take: promote, hold or rollback."),
     ("doctor", "Say what is here, what would run, and what is missing. Starts nothing."),
 )
 """A verb is a file of this folder with a `VERB`; only the chosen one is imported."""

@@ -9,6 +9,8 @@ from harness.config import compose_schema as schema
 from harness.config.yaml_lines import Tagged
 
 _REPLACED_LISTS = frozenset({"command", "entrypoint", "test", "cap_drop", "cap_add"})
+_UNIQUE_TARGETS = frozenset({"volumes", "configs", "secrets"})
+"""Entries of an overlay replace those of the same target. Source: Compose specification, "Merge"."""
 _PAIR_KEYS = frozenset({"environment", "sysctls", "labels"})
 
 
@@ -24,8 +26,18 @@ def merged(base: Any, over: Any, key: str = "") -> Any:
         both = {name: merged(base[name], over[name], str(name)) for name in base.keys() & over.keys()}
         return {**base, **over, **both}
     if isinstance(base, list) and isinstance(over, list) and key not in _REPLACED_LISTS:
-        return [*base, *(item for item in over if item not in base)]
+        replaced = {_target(item) for item in over} if key in _UNIQUE_TARGETS else set()
+        kept = [item for item in base if item in over or _target(item) not in replaced]
+        return [*kept, *(item for item in over if item not in kept)]
     return over
+
+
+def _target(item: Any) -> str:
+    """Where an entry of `volumes`, `configs` or `secrets` is seen in the container."""
+    if isinstance(item, dict):
+        return str(item.get("target") or item.get("source", ""))
+    first, _, rest = str(item).partition(":")
+    return (rest.partition(":")[0] or first).rstrip("/")
 
 
 def _by_name(pairs: dict[Any, Any] | list[Any]) -> dict[Any, Any]:

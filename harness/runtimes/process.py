@@ -87,7 +87,8 @@ class ProcessRuntime:
         """The service's process, not launched yet. Raises PlanError for a command that cannot be carried over."""
         if self._plan is None or service.kind is None:
             raise PlanError(f"service {service.name}: not part of a prepared plan")
-        kind, data = kind_named(service.kind), self.directory / "data" / service.name
+        kind = kind_named(service.kind)
+        data = _mounted_data(service, kind) or self.directory / "data" / service.name
         data.mkdir(exist_ok=True, mode=0o700)
         binary = _binary(self._plan.fidelity[service.name])
         rewritten = self._rewritten(service, addresses)
@@ -166,6 +167,12 @@ class PathMap:
         file.touch(mode=0o600)
         file.write_text(mount.source, encoding="utf-8")
         return file
+
+
+def _mounted_data(service: ServicePlan, kind: Kind) -> Path | None:
+    """The directory of this machine that the service's data directory is bound to, where it is: not ours to delete."""
+    bound = (mount for mount in service.mounts if mount.kind == "bind" and not mount.read_only)
+    return next((Path(mount.source) for mount in bound if mount.target.rstrip("/") in kind.facts.writable[:1]), None)
 
 
 def _more(kind: str) -> tuple[Port, ...]:

@@ -103,6 +103,16 @@ def test_a_process_gets_its_command_environment_and_directory(tmp_path: Path) ->
     assert not (tmp_path / "run" / "data").exists()
 
 
+def test_data_bound_to_a_directory_here_lives_there_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    bound = Mount("bind", "/data", str(tmp_path / "mine"))
+    runtime, _ = prepared(tmp_path, service("r", kind="redis", mounts=(bound,)), Fidelity(Source.EMULATOR))
+    assert runtime._instances[0].directory == tmp_path / "mine"
+    (tmp_path / "mine" / "kept").touch()
+    assert runtime.close() == []
+    assert (tmp_path / "mine" / "kept").exists()
+
+
 def test_without_a_binary_the_emulator_takes_its_place(tmp_path: Path) -> None:
     runtime, _ = prepared(tmp_path, service("r", kind="redis"), Fidelity(Source.EMULATOR))
     assert "harness.emulators.redis" in runtime._instances[0].command
