@@ -13,5 +13,4 @@ DEFECTS: dict[str, str] = {
     "limiter_never_refuses": "memory_limiter measures but never refuses data",
     "queue_forgets_in_flight": "the persistent queue removes an item when it is dispatched, not when it is delivered",
     "queue_full_acknowledged": "a full sending queue drops silently: the client gets success and nothing is counted",
-    "retries_permanent_errors": "errors the backend calls permanent are retried until max_elapsed_time",
 }

@@ -35,7 +35,6 @@ class Exporter:
     queue: SendingQueue | None = None
     retry: Retry | None = None
     consumers: int = 0
-    block: bool = False
     address: Mapping[str, str] = field(default_factory=dict)
     close: Callable[[], Awaitable[None]] | None = None
     mutates: bool = False
@@ -43,24 +42,23 @@ class Exporter:
     in_flight: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        labels = {"data_type": self.signal.name, "exporter": self.id}
-        self.telemetry.gauge("exporter_in_flight_requests", lambda: self.in_flight, **labels)
-        if self.queue:
-            queue = self.queue
-            self.telemetry.gauge("exporter_queue_size", lambda: queue.size, **labels)
-            self.telemetry.gauge("exporter_queue_capacity", lambda: queue.capacity, **labels)
         self.tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Start the queue's consumers, which first resend what an earlier process left."""
-        if not self.queue:
+        labels = {"data_type": self.signal.name, "exporter": self.id}
+        self.telemetry.gauge("exporter_in_flight_requests", lambda: self.in_flight, **labels)
+        queue = self.queue
+        if not queue:
             return
-        if self.queue.restored:
+        self.telemetry.gauge("exporter_queue_size", lambda: queue.size, **labels)
+        self.telemetry.gauge("exporter_queue_capacity", lambda: queue.capacity, **labels)
+        if queue.restored:
             self.log.write(
                 "info", "queue/persistent_queue.go:184", "Loaded queue metadata",
-                readIndex=min(self.queue.held), writeIndex=self.queue.next_key, itemsSize=self.queue.items(),
+                readIndex=min(queue.held), writeIndex=queue.next_key, itemsSize=queue.items(),
             )  # fmt: skip
-        self.tasks = [asyncio.create_task(self._consume_queue(self.queue)) for _ in range(self.consumers)]
+        self.tasks = [asyncio.create_task(self._consume_queue(queue)) for _ in range(self.consumers)]
 
     async def hold(self) -> None:
         """A queue on disk dispatches no more; what still arrives is kept for the next process."""
@@ -84,7 +82,7 @@ class Exporter:
         if not self.queue:
             return await self._send_now(data)
         try:
-            await self.queue.offer(data, self.block)
+            await self.queue.offer(data)
         except QueueFull as full:
             if "queue_full_acknowledged" in self.defects:
                 return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,11 +17,6 @@ from .signals import SIGNALS, Data, Signal
 
 _DETAILS = "grpc-status-details-bin"
 _ADDRESS = re.compile(r"(?:ipv4:|ipv6:)([^\s;]+?):? ")
-_COMPRESSION = {
-    "gzip": grpc.Compression.Gzip,
-    "none": grpc.Compression.NoCompression,
-    "": grpc.Compression.NoCompression,
-}
 
 
 def target(endpoint: str) -> str:
@@ -50,12 +44,9 @@ class GrpcPush:
             ("grpc.enable_http_proxy", 0),
             ("grpc.primary_user_agent", f"OpenTelemetry Collector Contrib/{VERSION} (linux/amd64)"),
         ]
-        endpoint, tls = self.settings["endpoint"], self.settings["tls"]
-        compression = _COMPRESSION[self.settings["compression"]]
-        if endpoint.startswith("http://") or (tls["insecure"] and not endpoint.startswith("https://")):
-            self.channel = grpc.aio.insecure_channel(target(endpoint), options, compression)
-        else:
-            self.channel = grpc.aio.secure_channel(target(endpoint), credentials(tls), options, compression)
+        gzip = self.settings["compression"] == "gzip"
+        compression = grpc.Compression.Gzip if gzip else grpc.Compression.NoCompression
+        self.channel = grpc.aio.insecure_channel(target(self.settings["endpoint"]), options, compression)
         self.metadata = tuple((key.lower(), str(value)) for key, value in self.settings["headers"].items())
         self.calls = {name: self._call(signal) for name, signal in SIGNALS.items()}
 
@@ -84,12 +75,6 @@ class GrpcPush:
     async def close(self) -> None:
         """Close the channel."""
         await self.channel.close(None)
-
-
-def credentials(tls: Mapping[str, Any]) -> grpc.ChannelCredentials:
-    """TLS credentials from `ca_file`, `cert_file` and `key_file`."""
-    read = [Path(tls[key]).read_bytes() if tls[key] else None for key in ("ca_file", "key_file", "cert_file")]
-    return grpc.ssl_channel_credentials(*read)
 
 
 def to_failure(error: grpc.aio.AioRpcError, address: str) -> Failure:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import gzip
 import http.client
-import ssl
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,12 +18,6 @@ from .signals import Data, Signal
 _MAX_ANSWER = 64 * 1024
 
 
-def signal_url(settings: Mapping[str, Any], signal: Signal) -> str:
-    """Where a signal goes: its own endpoint as it is, else the common endpoint plus the path."""
-    own = str(settings[f"{signal.name}_endpoint"])
-    return own or str(settings["endpoint"]).rstrip("/") + signal.path
-
-
 @dataclass(frozen=True)
 class HttpPush:
     """Posts protobuf to one URL. `timeout` bounds connecting and each read, in seconds."""
@@ -36,7 +27,7 @@ class HttpPush:
 
     async def push(self, signal: Signal, data: Data) -> None:
         """Send once. Raises Failure."""
-        url = signal_url(self.settings, signal)
+        url = str(self.settings["endpoint"]).rstrip("/") + signal.path
         status, headers, body = await asyncio.to_thread(self._post, url, data.SerializeToString())
         if 200 <= status <= 299:
             return self._partial_success(signal, headers, body)
@@ -48,9 +39,9 @@ class HttpPush:
         headers |= {str(key): str(value) for key, value in self.settings["headers"].items()}
         if self.settings["compression"] == "gzip":
             body, headers["Content-Encoding"] = gzip.compress(body, 1), "gzip"
-        connection = self._connection(parts.scheme, parts.hostname or "", parts.port)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=self.settings["timeout"])
         try:
-            connection.request("POST", parts.path + (f"?{parts.query}" if parts.query else ""), body, headers)
+            connection.request("POST", parts.path, body, headers)
             answer = connection.getresponse()
             return answer.status, dict(answer.headers.items()), answer.read(_MAX_ANSWER)
         except (OSError, http.client.HTTPException) as error:
@@ -58,16 +49,6 @@ class HttpPush:
             raise Failure(None, text) from error
         finally:
             connection.close()
-
-    def _connection(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
-        timeout = self.settings["timeout"]
-        if scheme == "http":
-            return http.client.HTTPConnection(host, port, timeout=timeout)
-        tls = self.settings["tls"]
-        context = ssl.create_default_context(cafile=tls["ca_file"] or None)
-        if tls["cert_file"]:
-            context.load_cert_chain(tls["cert_file"], tls["key_file"])
-        return http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
 
     def _partial_success(self, signal: Signal, headers: Mapping[str, str], body: bytes) -> None:
         if headers.get("Content-Type") != "application/x-protobuf" or not body:
@@ -103,9 +84,4 @@ def _retry_after(status: int, headers: Mapping[str, str]) -> float | None:
     value = headers.get("Retry-After")
     if status not in {429, 503} or value is None:
         return None
-    if value.isdigit():
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None
+    return float(value) if value.isdigit() else None

@@ -36,7 +36,7 @@ class HttpServer:
 
     def __post_init__(self) -> None:
         known = (signal for signal in SIGNALS.values() if self.receiver.knows(signal))
-        self.routes = {self.settings[f"{signal.name}_url_path"]: signal for signal in known}
+        self.routes = {signal.path: signal for signal in known}
         self.success = {
             signal.name: {JSON: b'{"partialSuccess":{}}', PROTOBUF: partial_success(signal)}
             for signal in SIGNALS.values()

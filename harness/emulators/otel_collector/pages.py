@@ -1,4 +1,4 @@
-"""The small HTTP pages: health_check, zpages, the own metrics and the prometheus exporter's page."""
+"""The small HTTP pages: health_check, the own metrics and the prometheus exporter's page."""
 
 from __future__ import annotations
 
@@ -56,12 +56,3 @@ def metrics_page(families: Callable[[], Iterable[Family]], open_metrics: bool) -
         return await answer(send, 200, OPEN_METRICS_TYPE if chosen else TEXT_TYPE, body)
 
     return app
-
-
-async def zpages(scope: Scope, _receive: Receive, send: Send) -> None:
-    """The zpages extension: listens, but renders no page."""
-    page = scope["path"].removeprefix("/debug/")
-    if page in {"servicez", "pipelinez", "extensionz", "featurez"}:
-        words = f"501 zpages {page} is not emulated\n".encode()
-        return await answer(send, 501, "text/plain; charset=utf-8", words)
-    return await not_found(send)

@@ -41,7 +41,6 @@ class Retry:
     log: Log
     clock: Callable[[], float] = time.monotonic
     ignores_retry_info: bool = False
-    retries_permanent: bool = False
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def send(self, attempt: Callable[[], Awaitable[None]]) -> None:
@@ -59,7 +58,7 @@ class Retry:
             try:
                 return await attempt()
             except Failure as failure:
-                if failure.permanent and not self.retries_permanent:
+                if failure.permanent:
                     raise failure.wrapped("not retryable error") from failure
                 delay = backoff.next()
                 if failure.retry_after is not None and not self.ignores_retry_info:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .failures import Failure
@@ -21,20 +20,17 @@ class QueueFull(Failure):
 
 @dataclass
 class SendingQueue:
-    """`sizer` is `requests`, `items` or `bytes`. With a `storage`, items outlive the process until they are done."""
+    """Counted in requests. With a `storage`, they outlive the process until they are done."""
 
     signal: Signal
     capacity: int
-    sizer: str
     storage: StorageClient | None = None
     forgets_in_flight: bool = False
-    size: int = field(default=0, init=False)
     stopped: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self.waiting: deque[int] = deque()
         self.held: dict[int, Data] = {}
-        self.sizes: dict[int, int] = {}
         self.changed = asyncio.Condition()
         self.next_key = 0
         for key, value in sorted(self.storage.values.items()) if self.storage else ():
@@ -45,28 +41,21 @@ class SendingQueue:
         """Requests waiting; right after construction, those an earlier process left."""
         return len(self.waiting)
 
-    def _measure(self) -> Callable[[Data], int]:
-        sizers: dict[str, Callable[[Data], int]] = {
-            "requests": lambda _data: 1,
-            "items": self.signal.count,
-            "bytes": lambda data: int(data.ByteSize()),
-        }
-        return sizers[self.sizer]
+    @property
+    def size(self) -> int:
+        """Requests queued and in flight."""
+        return len(self.held)
 
     def _hold(self, key: int, data: Data) -> None:
-        self.held[key], self.sizes[key] = data, self._measure()(data)
-        self.size += self.sizes[key]
+        self.held[key] = data
         self.waiting.append(key)
         self.next_key = max(self.next_key, key + 1)
 
-    async def offer(self, data: Data, block: bool) -> None:
-        """Put data in. Without room: raises QueueFull, or waits for it when `block` is set."""
-        size = self._measure()(data)
+    async def offer(self, data: Data) -> None:
+        """Put data in. Raises QueueFull when there is no room."""
         async with self.changed:
-            while self.size + size > self.capacity:
-                if not block:
-                    raise QueueFull
-                await self.changed.wait()
+            if self.size >= self.capacity:
+                raise QueueFull
             if self.storage:
                 self.storage.set(self.next_key, data.SerializeToString())
             self._hold(self.next_key, data)
@@ -88,7 +77,6 @@ class SendingQueue:
     async def done(self, key: int, keep: bool = False) -> None:
         """A dispatched request is finished; with `keep` it stays on disk for the next process."""
         async with self.changed:
-            self.size -= self.sizes.pop(key)
             del self.held[key]
             if self.storage and not keep:
                 self.storage.delete(key)

@@ -13,29 +13,12 @@ from harness.emulators.runner import ConfigError, Defects, HttpListener, listen,
 from . import COMMAND, VERSION
 from .graph import Graph
 from .http_answers import App
-from .logs import LEVELS, Log, Sampling
+from .logs import Log
 from .otlp_grpc_receiver import GrpcServer
 from .otlp_http_receiver import HttpServer
-from .pages import Health, metrics_page, zpages
+from .pages import Health, metrics_page
 from .settings import Settings
 from .telemetry import Telemetry
-
-
-def root_log(settings: Settings, telemetry: Telemetry) -> Log:
-    """The logger the configuration asks for."""
-    logs = settings.logs
-    if logs["encoding"] != "console":
-        raise ConfigError(f"Error: service::telemetry::logs::encoding: {logs['encoding']!r} is not emulated (501)")
-    if logs["level"] not in LEVELS:
-        raise ConfigError(f"Error: service::telemetry::logs::level: unrecognized level: {logs['level']!r}")
-    if logs["output_paths"] != ["stderr"]:
-        raise ConfigError("Error: service::telemetry::logs::output_paths: only stderr is emulated (501)")
-    sampling = logs["sampling"]
-    sampler = Sampling(sampling["initial"], sampling["thereafter"], sampling["tick"]) if sampling["enabled"] else None
-    resource = {
-        "service.instance.id": telemetry.instance_id, "service.name": COMMAND, "service.version": VERSION,
-    }  # fmt: skip
-    return Log(level=str(logs["level"]).lower(), fields={"resource": resource}, sampling=sampler)
 
 
 @dataclass
@@ -52,7 +35,8 @@ class Collector:
         reader = self.settings.reader or {}
         detailed = self.settings.metrics_level == "detailed"
         self.telemetry = Telemetry(detailed, suffixes=not reader.get("without_type_suffix", True))
-        self.log = root_log(self.settings, self.telemetry)
+        about = {"service.instance.id": self.telemetry.instance_id, "service.name": COMMAND, "service.version": VERSION}
+        self.log = Log(self.settings.log_level, fields={"resource": about})
         self.health: list[Health] = []
 
     async def run(self) -> None:
@@ -122,8 +106,6 @@ class Collector:
             health = Health(component.settings["path"], self._failing if follows else lambda: False)
             self.health.append(health)
             self._listen(component.settings["endpoint"], health, where)
-        elif component.type == "zpages":
-            self._listen(component.settings["endpoint"], zpages, where)
 
     def _failing(self) -> bool:
         return any(exporter.failing for exporter in self.graph.exporters.values())
@@ -143,10 +125,10 @@ class Collector:
     def _timers(self) -> list[Callable[[], Awaitable[None]]]:
         timers = [_every(limiter.interval, limiter.check) for limiter in self.graph.limiters.values()]
         for connector in self.graph.connectors.values():
-            if every := getattr(connector, "every", None):
-                timers.append(_every(*every))
-            if getattr(connector, "interval", 0) > 0:
-                timers.append(_every(connector.interval, connector.flush))  # type: ignore[union-attr]
+            if connector.every:
+                timers.append(_every(*connector.every))
+            if connector.interval > 0:
+                timers.append(_every(connector.interval, connector.flush))
         return timers
 
     # -- stopping ---------------------------------------------------------------------------------------------

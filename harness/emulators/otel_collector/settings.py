@@ -9,7 +9,7 @@ from typing import Any
 from harness.emulators.go_durations import parse_seconds
 from harness.emulators.runner import ConfigError
 
-from .schema import ALIASES, KINDS, NOT_EMULATED, READER, SERVICE, AnyMap, Duration, Optional, Refused
+from .schema import ALIASES, KINDS, NOT_EMULATED, READER, REFUSED, SERVICE, AnyMap, Duration, Optional
 from .validation import problem
 
 _SEVERAL = "decoding failed due to the following error(s):\n\n"
@@ -44,7 +44,7 @@ class Settings:
     components: Mapping[str, Mapping[str, Component]]
     pipelines: tuple[PipelineSettings, ...]
     extensions: tuple[str, ...]
-    logs: Mapping[str, Any]
+    log_level: str
     metrics_level: str
     reader: Mapping[str, Any] | None
     warnings: tuple[str, ...] = field(default=())
@@ -57,22 +57,21 @@ def decode(raw: Mapping[str, Any]) -> Settings:
         raise ConfigError(f"{_GET}{_SEVERAL}'' has invalid keys: {', '.join(sorted(unknown))}")
     warnings: list[str] = []
     components = {kind: _components(kind, raw.get(kind) or {}, warnings) for kind in KINDS}
-    if not raw.get("receivers"):
-        raise ConfigError(f"{_INVALID}no receiver configuration specified in config")
-    if not raw.get("exporters"):
-        raise ConfigError(f"{_INVALID}no exporter configuration specified in config")
+    for kind in ("receiver", "exporter"):
+        if not raw.get(f"{kind}s"):
+            raise ConfigError(f"{_INVALID}no {kind} configuration specified in config")
     service = _decode_section("service", raw.get("service") or {}, SERVICE)
-    pipelines = _pipelines(service["pipelines"])
-    telemetry = service["telemetry"]
+    logs, metrics = service["telemetry"]["logs"], service["telemetry"]["metrics"]
+    if logs["encoding"] != "console":
+        raise ConfigError(f"{_INVALID}service::telemetry::logs::encoding: {logs['encoding']!r} is not emulated (501)")
+    if logs["level"] not in {"debug", "info", "warn", "error"}:
+        raise ConfigError(f"{_INVALID}service::telemetry::logs::level: unrecognized level: {logs['level']!r}")
     settings = Settings(
-        components, pipelines, tuple(service["extensions"]), telemetry["logs"],
-        str(telemetry["metrics"]["level"]).lower(), _reader(telemetry["metrics"]), tuple(warnings),
+        components, _pipelines(service["pipelines"]), tuple(service["extensions"]), logs["level"],
+        str(metrics["level"]).lower(), _reader(metrics), tuple(warnings),
     )  # fmt: skip
     _check_references(settings)
     return settings
-
-
-# -- components -----------------------------------------------------------------------------------------------
 
 
 def _components(kind: str, raw: Mapping[str, Any], warnings: list[str]) -> dict[str, Component]:
@@ -81,48 +80,43 @@ def _components(kind: str, raw: Mapping[str, Any], warnings: list[str]) -> dict[
         raise ConfigError(f"{_GET}{_SEVERAL}'{kind}' expected a map, got \"{_go_type(raw)}\"")
     for identity, body in raw.items():
         written = str(identity).partition("/")[0]
-        known = ALIASES.get(kind, {}).get(written, written)
-        if written in NOT_EMULATED[kind]:
-            raise ConfigError(f"{_GET}'{kind}' type {written!r} of id {identity!r} is not emulated (501)")
+        known = ALIASES.get(written, written) if kind in {"exporters", "connectors"} else written
         if known not in KINDS[kind]:
+            if written in NOT_EMULATED:
+                raise ConfigError(f"{_GET}'{kind}' type {written!r} of id {identity!r} is not emulated (501)")
             valid = " ".join(sorted(KINDS[kind]))
             raise ConfigError(
                 f'{_GET}{_SEVERAL}\'{kind}\' unknown type: "{written}" for id: "{identity}" (valid values: [{valid}])'
             )
         if known != written:
             warnings.append(f'"{written}" alias is deprecated; use "{known}" instead')
-        try:
-            settings = _decode_tree(body or {}, KINDS[kind][known], "")
-        except ConfigError as error:
-            raise ConfigError(
-                f"{_GET}{_SEVERAL}'{kind}' error reading configuration for \"{identity}\": {_SEVERAL}{error}"
-            ) from error
-        found[identity] = Component(identity, known, settings)
-        if reason := problem(found[identity].type, settings):
+        where = f"'{kind}' error reading configuration for \"{identity}\": "
+        found[identity] = Component(identity, known, _decode_section("", body or {}, KINDS[kind][known], where))
+        if reason := problem(known, found[identity].settings):
             raise ConfigError(f"{_INVALID}{kind}::{identity}: {reason}")
     return found
 
 
-def _decode_section(name: str, raw: Mapping[str, Any], tree: Mapping[str, Any]) -> dict[str, Any]:
+def _decode_section(path: str, raw: Any, tree: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     try:
-        return _decode_tree(raw, tree, name)
+        return _decode_tree(raw, tree, path)
     except ConfigError as error:
-        raise ConfigError(f"{_GET}{_SEVERAL}{error}") from error
+        raise ConfigError(f"{_GET}{_SEVERAL}{where}{_SEVERAL if where else ''}{error}") from error
 
 
 def _decode_tree(raw: Any, tree: Mapping[str, Any], path: str) -> dict[str, Any]:
     if not isinstance(raw, Mapping):
-        raise ConfigError(f"'{path}' expected a map or struct, got \"{_go_type(raw)}\"")
+        raise ConfigError(f"'{path}' expected a map, got \"{_go_type(raw)}\"")
     unknown = sorted(str(key) for key in raw if key not in tree)
+    for key in unknown:
+        if key in REFUSED:
+            raise ConfigError(f"'{path}{'.' if path else ''}{key}' is not emulated (501)")
     if unknown:
         raise ConfigError(f"'{path}' has invalid keys: {', '.join(unknown)}")
     decoded: dict[str, Any] = {}
     for key, default in tree.items():
         where = f"{path}.{key}" if path else key
-        if isinstance(default, Refused):
-            if raw.get(key) not in (None, False, {}, []):
-                raise ConfigError(f"'{where}' is not emulated (501)")
-        elif isinstance(default, Optional):
+        if isinstance(default, Optional):
             decoded[key] = _decode_tree(raw[key] or {}, default, where) if key in raw else None
         elif isinstance(default, dict) and not isinstance(default, AnyMap):
             decoded[key] = _decode_tree(raw.get(key) or {}, default, where)
@@ -133,7 +127,10 @@ def _decode_tree(raw: Any, tree: Mapping[str, Any], path: str) -> dict[str, Any]
 
 def _decode_value(value: Any, default: Any, where: str) -> Any:
     if isinstance(default, Duration):
-        return _decode_duration(value, where)
+        try:
+            return float(value) * 1e-9 if isinstance(value, int) else parse_seconds(str(value))
+        except ValueError as error:
+            raise ConfigError(f"'{where}' {error}") from error
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     wanted = type(default) if not isinstance(default, AnyMap) else dict
@@ -142,42 +139,24 @@ def _decode_value(value: Any, default: Any, where: str) -> Any:
     raise ConfigError(f"'{where}' expected type '{_go_type(default)}', got unconvertible type '{_go_type(value)}'")
 
 
-def _decode_duration(value: Any, where: str) -> float:
-    try:
-        return float(value) * 1e-9 if isinstance(value, int) else parse_seconds(str(value))
-    except ValueError as error:
-        raise ConfigError(f"'{where}' {error}") from error
-
-
 def _go_type(value: Any) -> str:
     names = {bool: "bool", int: "int", float: "float64", str: "string", list: "[]interface {}", type(None): "nil"}
     return names.get(type(value), "map[string]interface {}")
 
 
-# -- service --------------------------------------------------------------------------------------------------
-
-
 def _reader(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
-    if str(metrics["level"]).lower() not in {"none", "basic", "normal", "detailed"}:
-        raise ConfigError(
-            f"{_GET}{_SEVERAL}'service.telemetry.metrics.level' unknown metrics level {metrics['level']!r}"
-        )
-    if str(metrics["level"]).lower() == "none":
+    level, readers = str(metrics["level"]).lower(), metrics["readers"]
+    if level not in {"none", "basic", "normal", "detailed"}:
+        raise ConfigError(f"{_GET}{_SEVERAL}'service.telemetry.metrics.level' unknown metrics level {level!r}")
+    if level == "none":
         return None
-    readers = metrics["readers"]
-    if len(readers) > 1:
-        raise ConfigError(f"{_INVALID}service::telemetry::metrics::readers: more than one is not emulated (501)")
-    body = readers[0] if readers else {}
-    prometheus = (((body.get("pull") or {}).get("exporter") or {}).get("prometheus") or {}) if readers else {}
-    if readers and "pull" not in body:
-        raise ConfigError(
-            f"{_INVALID}service::telemetry::metrics::readers: only a prometheus pull reader is emulated (501)"
-        )
-    reader = _decode_section("service.telemetry.metrics.readers[0].pull.exporter.prometheus", prometheus, READER)
+    where = "service::telemetry::metrics::readers"
+    if len(readers) > 1 or (readers and "pull" not in readers[0]):
+        raise ConfigError(f"{_INVALID}{where}: only one prometheus pull reader is emulated (501)")
+    given = ((readers[0]["pull"] or {}).get("exporter") or {}).get("prometheus") or {} if readers else {}
+    reader = _decode_section(f"{where}[0].pull.exporter.prometheus".replace("::", "."), given, READER)
     if not (reader["without_scope_info"] and reader["without_units"]):
-        raise ConfigError(
-            f"{_INVALID}readers: without_scope_info and without_units set to false are not emulated (501)"
-        )
+        raise ConfigError(f"{_INVALID}{where}: without_scope_info and without_units as false are not emulated (501)")
     return reader
 
 
@@ -191,14 +170,13 @@ def _pipelines(raw: Mapping[str, Any]) -> tuple[PipelineSettings, ...]:
             raise ConfigError(f"{_GET}{_SEVERAL}'service.pipelines' unknown pipeline signal: \"{signal}\"")
         tree: dict[str, list[str]] = {"receivers": [], "processors": [], "exporters": []}
         lists = _decode_section(f"service.pipelines[{identity}]", body or {}, tree)
+        where = f"{_INVALID}service::pipelines::{identity}"
         for key in ("receivers", "exporters"):
             if not lists[key]:
-                raise ConfigError(f"{_INVALID}service::pipelines::{identity}: must have at least one {key[:-1]}")
+                raise ConfigError(f"{where}: must have at least one {key[:-1]}")
         for name in lists["processors"]:
             if lists["processors"].count(name) > 1:
-                raise ConfigError(
-                    f'{_INVALID}service::pipelines::{identity}: references processor "{name}" multiple times'
-                )
+                raise ConfigError(f'{where}: references processor "{name}" multiple times')
         found.append(PipelineSettings(str(identity), signal, *(tuple(map(str, lists[key])) for key in tree)))
     return tuple(found)
 
@@ -209,11 +187,9 @@ def _check_references(settings: Settings) -> None:
         if name not in known["extensions"]:
             raise ConfigError(f'{_INVALID}service::extensions: references extension "{name}" which is not configured')
     for pipeline in settings.pipelines:
-        for role, names in (
-            ("receiver", pipeline.receivers), ("processor", pipeline.processors), ("exporter", pipeline.exporters),
-        ):  # fmt: skip
+        for role in ("receiver", "processor", "exporter"):
             others = {} if role == "processor" else known["connectors"]
-            for name in names:
+            for name in getattr(pipeline, f"{role}s"):
                 if name not in known[f"{role}s"] and name not in others:
                     where = f"{_INVALID}service::pipelines::{pipeline.id}"
                     raise ConfigError(f'{where}: references {role} "{name}" which is not configured')

@@ -44,10 +44,6 @@ class Signal:
             return sum(len(points(metric)) for _, scope in self.scope_groups(data) for metric in scope.metrics)
         return sum(len(getattr(scope, self.leaves)) for _, scope in self.scope_groups(data))
 
-    def group_count(self, data: Data) -> int:
-        """Resource groups in a request."""
-        return len(getattr(data, self.groups))
-
     def check_ids(self, data: Data) -> None:
         """Blank all-zero ids, as the Collector re-encodes them. Raises BadId for one of the wrong length."""
         for holder in self._id_holders(data):

@@ -1,4 +1,4 @@
-"""What each component's own Validate refuses, in its words. Every check gives a reason, or an empty text."""
+"""What each component's own Validate refuses, in its words, and what of its values is not emulated."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from typing import Any
 
 def problem(kind: str, settings: Mapping[str, Any]) -> str:
     """Why decoded settings of a component type are refused; empty when they are fine."""
-    return _PROBLEMS.get(kind, _nothing)(settings)
-
-
-def _nothing(_settings: Mapping[str, Any]) -> str:
-    return ""
+    check = _PROBLEMS.get(kind)
+    return check(settings) if check else ""
 
 
 def _otlp_receiver(settings: Mapping[str, Any]) -> str:
@@ -25,11 +22,6 @@ def _memory_limiter(settings: Mapping[str, Any]) -> str:
         return "'check_interval' must be greater than zero"
     if not settings["limit_mib"] and not settings["limit_percentage"]:
         return "'limit_mib' or 'limit_percentage' must be greater than zero"
-    if settings["limit_percentage"] > 100 or settings["spike_limit_percentage"] > 100:
-        return (
-            "'limit_percentage' and 'spike_limit_percentage' must be greater than zero and "
-            "less than or equal to hundred"
-        )
     if 0 < settings["limit_mib"] <= settings["spike_limit_mib"]:
         return "'spike_limit_mib' must be smaller than 'limit_mib'"
     return ""
@@ -44,39 +36,34 @@ def _batch(settings: Mapping[str, Any]) -> str:
 def _sending(settings: Mapping[str, Any]) -> str:
     if settings["compression"] not in {"gzip", "none", ""}:
         return f"compression: {settings['compression']!r} is not emulated (501)"
-    queue = settings["sending_queue"]
-    if queue["num_consumers"] <= 0:
-        return "sending_queue: `num_consumers` must be positive"
-    if queue["queue_size"] <= 0:
-        return "sending_queue: `queue_size` must be positive"
-    return "" if queue["sizer"] in {"requests", "items", "bytes"} else f"sending_queue: invalid sizer: {queue['sizer']}"
+    for name in ("num_consumers", "queue_size"):
+        if settings["sending_queue"][name] <= 0:
+            return f"sending_queue: `{name}` must be positive"
+    return ""
 
 
 def _otlp_grpc(settings: Mapping[str, Any]) -> str:
-    return _sending(settings) if settings["endpoint"] else 'requires a non-empty "endpoint"'
+    if not settings["endpoint"]:
+        return 'requires a non-empty "endpoint"'
+    if settings["endpoint"].startswith("https://") or not (
+        settings["tls"]["insecure"] or settings["endpoint"].startswith("http://")
+    ):
+        return "tls: only insecure connections are emulated (501)"
+    return _sending(settings)
 
 
 def _otlp_http(settings: Mapping[str, Any]) -> str:
-    if not any(settings[key] for key in ("endpoint", "traces_endpoint", "metrics_endpoint", "logs_endpoint")):
+    if not settings["endpoint"]:
         return "at least one endpoint must be specified"
-    return _sending(settings) if settings["encoding"] == "proto" else "encoding: only proto is emulated (501)"
+    if not settings["endpoint"].startswith("http://"):
+        return "endpoint: only http:// is emulated (501)"
+    return _sending(settings)
 
 
 def _prometheus(settings: Mapping[str, Any]) -> str:
+    if not settings["without_scope_info"]:
+        return "without_scope_info as false is not emulated (501)"
     return "" if settings["endpoint"] else "expecting a non-empty endpoint"
-
-
-def _span_metrics(settings: Mapping[str, Any]) -> str:
-    if settings["histogram"]["unit"] not in {"ms", "s"}:
-        return f"unknown Unit {settings['histogram']['unit']!r}"
-    names = {"service.name", "span.kind", "status.code", "span.name", "collector.instance.id"}
-    for dimension in settings["dimensions"]:
-        if not isinstance(dimension, Mapping) or not isinstance(dimension.get("name"), str):
-            return f"failed validating dimensions: only dimensions with a name are emulated (501), found {dimension!r}"
-        if dimension["name"] in names:
-            return f"failed validating dimensions: duplicate dimension name {dimension['name']}"
-        names.add(dimension["name"])
-    return ""
 
 
 _PROBLEMS: dict[str, Callable[[Mapping[str, Any]], str]] = {
@@ -86,7 +73,7 @@ _PROBLEMS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "otlp_grpc": _otlp_grpc,
     "otlp_http": _otlp_http,
     "prometheus": _prometheus,
-    "span_metrics": _span_metrics,
+    "debug": lambda settings: "" if settings["verbosity"] == "basic" else "verbosity: only basic is emulated (501)",
     "attributes": lambda settings: "" if settings["actions"] else 'missing required field "actions"',
     "resource": lambda settings: "" if settings["attributes"] else 'missing required field "attributes"',
 }

@@ -240,21 +240,6 @@ def test_full_queue_behind_batch(tmp_path: Path) -> None:
         assert "Sender failed" in running.log.read_text()
 
 
-def test_block_on_overflow(tmp_path: Path) -> None:
-    """A full queue makes the client wait instead."""
-
-    def blocking(config: dict[str, Any]) -> None:
-        unbatched(config)
-        exporter_of(config)["sending_queue"] |= {"queue_size": 1, "block_on_overflow": True}
-
-    with backend(up=False) as target, collector(tmp_path, f"127.0.0.1:{target.port}", blocking) as running:
-        sent = push_some(running, 1)
-        with pytest.raises(requests.ReadTimeout):
-            running.push(trace_request(), timeout=0.3)
-        target.start()
-        delivered(target, sent)
-
-
 def test_retry_info_is_waited_for(tmp_path: Path) -> None:
     """Throttled for 1 s while the own back-off is 30 ms: the next attempt comes a second later."""
     with backend() as target, collector(tmp_path, f"127.0.0.1:{target.port}", unbatched) as running:

@@ -66,10 +66,7 @@ def rig(
     """An exporter with defects."""
     defects = Defects(DEFECTS, frozenset(names))
     log = Log(stream=io.StringIO())
-    again = Retry(
-        {**QUICK, **(retry or {})}, log,
-        ignores_retry_info="ignores_retry_info" in defects, retries_permanent="retries_permanent_errors" in defects,
-    )  # fmt: skip
+    again = Retry({**QUICK, **(retry or {})}, log, ignores_retry_info="ignores_retry_info" in defects)
     return Exporter("otlp_grpc/tempo", TRACES, push, Telemetry(), log, defects, queue, again, consumers=2)
 
 
@@ -165,39 +162,21 @@ def test_missing_directory_is_a_start_error(tmp_path: Path) -> None:
 # -- queue ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("sizer", "capacity", "fits"), [("requests", 2, 2), ("items", 5, 1), ("bytes", 500, 2)])
-def test_queue_is_bounded_and_counts_what_is_dispatched(sizer: str, capacity: int, fits: int) -> None:
+def test_queue_is_bounded_and_counts_what_is_dispatched() -> None:
     """Items in flight still take room."""
 
     async def scenario() -> None:
-        queue = SendingQueue(TRACES, capacity, sizer)
-        for _ in range(fits):
-            await queue.offer(trace_request(3), block=False)
+        queue = SendingQueue(TRACES, 2)
+        for _ in range(2):
+            await queue.offer(trace_request(3))
         with pytest.raises(QueueFull, match="sending queue is full"):
-            await queue.offer(trace_request(3), block=False)
+            await queue.offer(trace_request(3))
         found = await queue.take()
         assert found
         with pytest.raises(QueueFull):
-            await queue.offer(trace_request(3), block=False)
+            await queue.offer(trace_request(3))
         await queue.done(found[0])
-        await queue.offer(trace_request(3), block=False)
-
-    asyncio.run(scenario())
-
-
-def test_queue_blocks_on_overflow() -> None:
-    """With block_on_overflow the producer waits for room instead of being refused."""
-
-    async def scenario() -> None:
-        queue = SendingQueue(TRACES, 1, "requests")
-        await queue.offer(trace_request(), block=True)
-        waiting = asyncio.create_task(queue.offer(trace_request(), block=True))
-        await asyncio.sleep(0.01)
-        assert not waiting.done()
-        found = await queue.take()
-        assert found
-        await queue.done(found[0])
-        await asyncio.wait_for(waiting, 1)
+        await queue.offer(trace_request(3))
 
     asyncio.run(scenario())
 
@@ -207,12 +186,12 @@ def crash_and_return(tmp_path: Path, **options: bool) -> int:
 
     async def scenario() -> int:
         client = StorageClient(tmp_path / "q")
-        queue = SendingQueue(TRACES, 10, "requests", client, **options)
+        queue = SendingQueue(TRACES, 10, client, **options)
         for _ in range(3):
-            await queue.offer(trace_request(), block=False)
+            await queue.offer(trace_request())
         assert await queue.take()
         client.close()
-        return SendingQueue(TRACES, 10, "requests", StorageClient(tmp_path / "q")).restored
+        return SendingQueue(TRACES, 10, StorageClient(tmp_path / "q")).restored
 
     return asyncio.run(scenario())
 
@@ -296,7 +275,7 @@ def test_conservation(steps: list[Failure | None], sizes: list[int], capacity: i
 
     async def scenario() -> None:
         push = Plan(*steps)
-        exporter = rig(push, queue=SendingQueue(TRACES, capacity, "requests"))
+        exporter = rig(push, queue=SendingQueue(TRACES, capacity))
         exporter.start()
         offered = refused = 0
         for size in sizes:
@@ -320,7 +299,7 @@ def deliver(push: Plan, *names: str, retry: dict[str, Any] | None = None) -> Exp
     """One request through a queue until it is gone; the exporter as it was then."""
 
     async def scenario() -> Exporter:
-        exporter = rig(push, *names, queue=SendingQueue(TRACES, 9, "requests"), retry=retry)
+        exporter = rig(push, *names, queue=SendingQueue(TRACES, 9), retry=retry)
         exporter.start()
         await exporter.consume(trace_request(5))
         await settle(exporter)
@@ -346,13 +325,6 @@ def test_permanent_errors_drop_at_once() -> None:
     assert '"dropped_items": 5' in log_of(exporter)
     series = {family.name: family.samples for family in exporter.telemetry.families()}
     assert [sample.value for sample in series["otelcol_exporter_sent_spans"]] == [0]
-
-
-def test_defect_retries_permanent_errors() -> None:
-    """The defect asks a backend again that said no for good."""
-    push = Plan(REFUSED, REFUSED)
-    assert totals(deliver(push, "retries_permanent_errors"))["sent"] == 5
-    assert push.calls == 3
 
 
 def test_out_of_time_drops() -> None:
@@ -391,7 +363,7 @@ def overflow(*names: str) -> tuple[bool, int]:
     """Whether the second request into a queue of one was refused, and what was counted."""
 
     async def scenario() -> tuple[bool, int]:
-        exporter = rig(Plan(), *names, queue=SendingQueue(TRACES, 1, "requests"))
+        exporter = rig(Plan(), *names, queue=SendingQueue(TRACES, 1))
         await exporter.consume(trace_request(2))
         try:
             await exporter.consume(trace_request(2))
@@ -407,7 +379,7 @@ def test_stop_gives_a_memory_queue_one_last_try() -> None:
 
     async def scenario() -> None:
         push = Plan(forever=DOWN)
-        exporter = rig(push, queue=SendingQueue(TRACES, 9, "requests"), retry={"initial_interval": 10.0})
+        exporter = rig(push, queue=SendingQueue(TRACES, 9), retry={"initial_interval": 10.0})
         for _ in range(4):
             await exporter.consume(trace_request())
         exporter.start()
@@ -424,7 +396,7 @@ def test_stop_keeps_a_queue_on_disk(tmp_path: Path) -> None:
     """What is in flight or waiting stays, and nothing new is dispatched."""
 
     async def scenario() -> None:
-        queue = SendingQueue(TRACES, 9, "requests", StorageClient(tmp_path / "q"))
+        queue = SendingQueue(TRACES, 9, StorageClient(tmp_path / "q"))
         push = Plan(forever=DOWN)
         exporter = rig(push, queue=queue, retry={"initial_interval": 10.0})
         exporter.start()
@@ -434,7 +406,7 @@ def test_stop_keeps_a_queue_on_disk(tmp_path: Path) -> None:
         await exporter.hold()
         await exporter.consume(trace_request())
         await asyncio.wait_for(exporter.stop(), 1)
-        again = SendingQueue(TRACES, 9, "requests", StorageClient(tmp_path / "q"))
+        again = SendingQueue(TRACES, 9, StorageClient(tmp_path / "q"))
         assert (again.restored, push.calls) == (5, 2)
 
     asyncio.run(scenario())

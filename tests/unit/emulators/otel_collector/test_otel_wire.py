@@ -228,20 +228,6 @@ def test_metrics_page(shared: tuple[Running, Backend]) -> None:
     assert requests.get(running.url("metrics", "/"), timeout=5).status_code == 404
 
 
-def test_zpages_say_what_they_are_not(tmp_path: Path) -> None:
-    """501 for the real pages, never an empty success."""
-    port = free_port()
-
-    def with_zpages(config: dict[str, Any]) -> None:
-        config["extensions"]["zpages"] = {"endpoint": f"127.0.0.1:{port}"}
-        config["service"]["extensions"].append("zpages")
-
-    with collector(tmp_path, "127.0.0.1:1", with_zpages):
-        answer = requests.get(f"http://127.0.0.1:{port}/debug/pipelinez", timeout=5)
-        assert (answer.status_code, answer.text) == (501, "501 zpages pipelinez is not emulated\n")
-        assert requests.get(f"http://127.0.0.1:{port}/debug/tracez", timeout=5).status_code == 404
-
-
 def test_address_in_use_is_a_start_error(tmp_path: Path) -> None:
     """Exit 1 with the real words, whichever listener it is."""
     for listener, words in (
