@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from harness.emulators.bodies import TooLargeError, read_body
+
 from .auth import Auth, Identity, require
 from .errors import GrafanaError, not_emulated, plain
 from .inputs import read_object
@@ -155,7 +157,7 @@ class App:
 
     async def _answer(self, request: Request, found: tuple[Route, dict[str, str]] | None, receive: Any) -> Reply:
         try:
-            request.body = await _read(receive)
+            request.body = await read_body(receive, MAX_BODY)
             if found is None:
                 return self._unknown(request)
             route, request.params = found
@@ -166,6 +168,8 @@ class App:
             result = route.handler(request)
             if inspect.isawaitable(result):
                 result = await result
+        except TooLargeError:
+            return json_reply(413, {"message": "http: request body too large"})
         except GrafanaError as error:
             return json_reply(error.status, error.body)
         except Exception:
@@ -206,19 +210,6 @@ class App:
         except GrafanaError:
             return Reply(302, b"", [("Location", "/login")])
         raise not_emulated(f"page {request.method} {request.path}")
-
-
-async def _read(receive: Any) -> bytes:
-    chunks, size = [], 0
-    while True:
-        message = await receive()
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > MAX_BODY:
-            raise plain(413, "http: request body too large")
-        chunks.append(chunk)
-        if not message.get("more_body"):
-            return b"".join(chunks)
 
 
 def json_reply(status: int, body: Any) -> Reply:

@@ -8,22 +8,11 @@ from collections.abc import Awaitable, Callable
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from harness.emulators import otlp_json
+from harness.emulators.bodies import Receive, TooLargeError, inflate, read_body
 from harness.emulators.tempo.distributor import INVALID_ARGUMENT, UNAVAILABLE, Refusal, parse_protobuf
 from harness.emulators.tempo.instance import Instance
 from harness.emulators.tempo.limits import NoTenantError, TenantError, tenants
-from harness.emulators.tempo.wire import (
-    NOT_FOUND,
-    Receive,
-    Request,
-    Response,
-    Scope,
-    Send,
-    TooLargeError,
-    inflate,
-    read_body,
-    request_of,
-    respond,
-)
+from harness.emulators.tempo.wire import NOT_FOUND, Request, Response, Scope, Send, request_of, respond
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 BODY_LIMIT = 20 << 20
@@ -57,9 +46,9 @@ def _refused(refusal: Refusal, content_type: str) -> Response:
 
 
 def decode(body: bytes, content_type: str, encoding: str) -> ExportTraceServiceRequest:
-    """The request in a body. Raises Refusal."""
+    """The request in a body. Raises Refusal and TooLargeError."""
     try:
-        raw = inflate(body, encoding)
+        raw = inflate(body, encoding, BODY_LIMIT)
         if content_type == PROTOBUF:
             return parse_protobuf(raw)
         request = ExportTraceServiceRequest()
@@ -90,12 +79,11 @@ async def _traces(instance: Instance, request: Request, receive: Receive) -> Res
         supported = b"415 unsupported media type, supported: [application/json, application/x-protobuf]"
         return Response(415, supported, "text/plain")
     try:
-        try:
-            body = await read_body(receive, BODY_LIMIT)
-        except TooLargeError as error:
-            raise Refusal(INVALID_ARGUMENT, "http: request body too large") from error
+        body = await read_body(receive, BODY_LIMIT)
         export = decode(body, content_type, request.headers.get("content-encoding", ""))
         push(instance, export, request.headers.get("x-scope-orgid"), "http")
+    except TooLargeError:
+        return _refused(Refusal(INVALID_ARGUMENT, "http: request body too large"), content_type)
     except Refusal as refusal:
         return _refused(refusal, content_type)
     return Response(200, b"\n\x00" if content_type == PROTOBUF else b'{"partialSuccess":{}}', content_type)

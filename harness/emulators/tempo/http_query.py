@@ -9,13 +9,14 @@ from typing import Any
 
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
+from harness.emulators.bodies import Receive
 from harness.emulators.tempo import query_range, search, status_pages, tags, trace_json
 from harness.emulators.tempo.gotext import dumps
 from harness.emulators.tempo.instance import Instance
 from harness.emulators.tempo.limits import NoTenantError, TenantError, tenants
 from harness.emulators.tempo.traceql.evaluate import EvaluationError
 from harness.emulators.tempo.traceql.parser import NotEmulatedError
-from harness.emulators.tempo.wire import NOT_FOUND, Receive, Request, Response, Scope, Send, request_of, respond, text
+from harness.emulators.tempo.wire import NOT_FOUND, Request, Response, Scope, Send, request_of, respond, text
 
 Handler = Callable[[Instance, Request], Response]
 QueryHandler = Callable[[Instance, Request, list[str]], Response]

@@ -45,10 +45,7 @@ def _span(span: Span, evaluator: Evaluator) -> dict[str, Any]:
 
 
 def _spanset(one: Spanset, evaluator: Evaluator, limit: int) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "spans": [_span(span, evaluator) for span in one.spans[:limit]],
-        "matched": len(one.spans),
-    }
+    entry: dict[str, Any] = {"spans": [_span(span, evaluator) for span in one.spans[:limit]], "matched": len(one.spans)}
     if one.attributes:
         entry["attributes"] = [
             {"key": key, "value": any_value(static.value, static.type)} for key, static in one.attributes
@@ -68,10 +65,7 @@ def _statistics(row: TraceRow) -> dict[str, dict[str, int]]:
 
 def trace_entry(row: TraceRow) -> dict[str, Any]:
     """What every kind of search says of a trace. `traceID` loses its leading zeros, as in Tempo."""
-    entry: dict[str, Any] = {
-        "traceID": row.trace_id.hex().lstrip("0"),
-        "rootServiceName": root_service(row.spans[0]),
-    }
+    entry: dict[str, Any] = {"traceID": row.trace_id.hex().lstrip("0"), "rootServiceName": root_service(row.spans[0])}
     if row.root and row.root.name:
         entry["rootTraceName"] = row.root.name
     entry["startTimeUnixNano"] = str(row.start)

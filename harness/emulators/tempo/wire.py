@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,12 +12,7 @@ GZIP_FROM = 1400
 """Bytes from which an answer is worth compressing."""
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-
-class TooLargeError(Exception):
-    """A body longer than allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,37 +52,6 @@ def request_of(scope: Scope) -> Request:
         parameters.setdefault(key, value)
     headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
     return Request(scope["method"], unquote(scope["path"]), parameters, headers)
-
-
-async def read_body(receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises TooLargeError past `limit` bytes."""
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise TooLargeError
-        chunks.append(chunk)
-        if not message.get("more_body"):
-            return b"".join(chunks)
-
-
-def inflate(body: bytes, encoding: str) -> bytes:
-    """A body without its Content-Encoding. Raises ValueError in the receiver's words."""
-    try:
-        if encoding in {"", "identity"}:
-            return body
-        if encoding == "gzip":
-            if len(body) >= 10 and not body.startswith(b"\x1f\x8b"):
-                raise ValueError("gzip: invalid header")
-            return gzip.decompress(body)
-        if encoding in {"deflate", "zlib"}:
-            return zlib.decompress(body)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError("unexpected EOF") from error
-    raise ValueError(f"unsupported Content-Encoding: {encoding}")
 
 
 async def respond(send: Send, response: Response, request: Request) -> None:

@@ -1,0 +1,49 @@
+"""Request bodies: read whole up to a limit, and unpacked up to the same limit, with the errors of Go's receivers."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+SHORTEST_GZIP = 10
+"""Bytes of a gzip header: fewer are a body that was cut off, not one of another format."""
+
+
+class TooLargeError(Exception):
+    """A body longer than allowed, as sent or once unpacked."""
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """The whole body of an ASGI request. Raises TooLargeError past `limit` bytes; the rest is not read."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > limit:
+            raise TooLargeError
+        if not message.get("more_body"):
+            return b"".join(chunks)
+
+
+def inflate(body: bytes, encoding: str, limit: int) -> bytes:
+    """A body without its Content-Encoding. Raises ValueError in the receiver's words, TooLargeError past `limit`."""
+    if encoding in {"", "identity"} or not body:
+        return body
+    if encoding not in {"gzip", "deflate", "zlib"}:
+        raise ValueError(f"unsupported Content-Encoding: {encoding}")
+    unpacker = zlib.decompressobj(GZIP_OR_ZLIB)
+    try:
+        plain = unpacker.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise ValueError("unexpected EOF" if len(body) < SHORTEST_GZIP else "gzip: invalid header") from error
+    if len(plain) > limit:
+        raise TooLargeError
+    if not unpacker.eof:
+        raise ValueError("unexpected EOF")
+    return plain

@@ -1,0 +1,57 @@
+"""Bodies in pieces, packed, cut off, and packed so that little becomes much."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import zlib
+from typing import Any
+
+import pytest
+
+from harness.emulators.bodies import TooLargeError, inflate, read_body
+
+
+def read(*chunks: bytes, limit: int) -> bytes:
+    """A body that arrives in these pieces."""
+    left = list(chunks)
+
+    async def receive() -> dict[str, Any]:
+        return {"body": left.pop(0), "more_body": bool(left)}
+
+    return asyncio.run(read_body(receive, limit))
+
+
+def test_a_body_is_read_whole_up_to_its_limit() -> None:
+    assert read(b"ab", b"", b"cd", limit=4) == b"abcd"
+    with pytest.raises(TooLargeError):
+        read(b"ab", b"cd", limit=3)
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [(b"plain", ""), (b"plain", "identity"), (gzip.compress(b"plain"), "gzip"), (zlib.compress(b"plain"), "deflate")],
+    ids=["none", "identity", "gzip", "deflate"],
+)
+def test_known_encodings_are_unpacked(body: bytes, encoding: str) -> None:
+    assert inflate(body, encoding, 100) == b"plain"
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "message"),
+    [
+        (b"x", "br", "unsupported Content-Encoding: br"),
+        (b"short", "gzip", "unexpected EOF"),
+        (b"not packed at all", "gzip", "gzip: invalid header"),
+        (gzip.compress(b"plain")[:-4], "gzip", "unexpected EOF"),
+    ],
+    ids=["unknown", "short", "other", "cut off"],
+)
+def test_what_cannot_be_unpacked_is_refused(body: bytes, encoding: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        inflate(body, encoding, 100)
+
+
+def test_little_that_becomes_much_is_too_large() -> None:
+    with pytest.raises(TooLargeError):
+        inflate(gzip.compress(bytes(1_000_000)), "gzip", 1000)
