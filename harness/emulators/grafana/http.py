@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+import re
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
@@ -97,40 +98,36 @@ class Route:
     handler: Handler
     status: int = 200
 
+    @property
+    def method(self) -> str:
+        """The verb, `*` for any."""
+        return self.path.partition(" ")[0]
+
+    @property
+    def pattern(self) -> str:
+        """The path."""
+        return self.path.partition(" ")[2]
+
 
 class Router:
-    """Finds the route of a request by its segments; `{name}` is one segment, a final `*` the rest."""
+    """Finds the route of a request; `{name}` is one segment, a final `*` the rest."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self._by_length: dict[tuple[int, bool], list[tuple[str, list[str], Route]]] = {}
-        for route in routes:
-            method, _, pattern = route.path.partition(" ")
-            parts = pattern.split("/")
-            self._by_length.setdefault((len(parts), parts[-1] == "*"), []).append((method, parts, route))
+        self._routes = [(route.method, _pattern(route.pattern), route) for route in routes]
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-        """The first route that fits, with its parameters; `path` is still escaped."""
-        parts = path.rstrip("/").split("/") if path != "/" else ["", ""]
-        for length in range(len(parts), 0, -1):
-            for wild in (False, True) if length == len(parts) else (True,):
-                for verb, pattern, route in self._by_length.get((length, wild), ()):
-                    if verb in {method, "*"} or (method == "HEAD" and verb == "GET"):
-                        params = _match(pattern, parts)
-                        if params is not None:
-                            return route, params
+        """The first route that fits, with its parameters; `path` is still escaped, and its `rest` stays so."""
+        for verb, pattern, route in self._routes:
+            if verb in {method, "*"} or (method == "HEAD" and verb == "GET"):
+                match = pattern.fullmatch(path.rstrip("/"))
+                if match:
+                    found = match.groupdict().items()
+                    return route, {name: text if name == "rest" else unquote(text) for name, text in found}
         return None
 
 
-def _match(pattern: list[str], parts: list[str]) -> dict[str, str] | None:
-    params: dict[str, str] = {}
-    for index, (wanted, part) in enumerate(zip(pattern, parts, strict=False)):
-        if wanted == "*":
-            params["*"] = "/".join(parts[index:])
-        elif wanted.startswith("{"):
-            params[wanted[1:-1]] = unquote(part)
-        elif wanted != part:
-            return None
-    return params
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path)).replace(r"\*", "(?P<rest>.*)"))
 
 
 class App:
@@ -150,7 +147,7 @@ class App:
         request = Request(scope["method"], path, scope["query_string"].decode("latin-1"), headers, b"")
         found = self._router.find(request.method, path)
         reply = await self._answer(request, found, receive)
-        handler = found[0].path.partition(" ")[2] if found else "notfound"
+        handler = found[0].pattern if found else "notfound"
         self.seen[handler, request.method, reply.status] += 1
         self.seconds += time.perf_counter() - started
         await _send(send, reply, request.method == "HEAD")

@@ -28,7 +28,7 @@ class Proxy:
         if source["access"] != "proxy" or not source["url"]:
             raise plain(500, "Failed creating data source proxy")
         headers = {name.title(): value for name, value in request.headers.items() if name not in KEPT_BACK}
-        path = "/" + request.params.get("*", "") + (f"?{request.raw_query}" if request.raw_query else "")
+        path = "/" + request.params.get("rest", "") + (f"?{request.raw_query}" if request.raw_query else "")
         fetch = self._queries.fetcher(source)
         try:
             answer = await fetch(request.method, path, headers, request.body)
@@ -56,7 +56,7 @@ class Proxy:
         source = self._datasources.stored(request.org, request.params["uid"])
         found = None
         if source["type"] == "tempo":
-            found = await tempo.resource(self._queries.fetcher(source), request.params.get("*", ""), request.query)
+            found = await tempo.resource(self._queries.fetcher(source), request.params.get("rest", ""), request.query)
         if found is None:
             raise public(404, "plugin.notImplemented", "Method not implemented")
         status, content_type, body = found

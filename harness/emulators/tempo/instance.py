@@ -98,34 +98,23 @@ class Instance:
     def parts(self, tenant: str, start: int = 0, end: int = 0) -> Iterator[Part]:
         """Where a search in `[start, end]` (Unix seconds, 0 0 for recent data) has to look.
 
-        Recent data are split into shards; blocks in the backend count only for the time before
-        `query_backend_after`, so a young block that left the live store is not found.
+        Blocks in the backend count only for the time before `query_backend_after`, so a young block that left the
+        live store is not found.
         """
-        now = int(self.clock())
         recent = int(self.clock() - self.settings.query_backend_after)
         latest = int(self.clock() - self.settings.query_end_cutoff)
         start, end = start or recent, min(end or latest, latest)
         for name in self.visible(tenant):
-            if end > max(start, recent):
-                for low, high in self._shards(max(start, recent), end):
-                    blocks = self.store.searchable(name)
+            for blocks, low, high in (
+                (self.store.searchable(name), max(start, recent), end),
+                (self.backend.listed(name), start, min(end, recent)),
+            ):
+                if low < high:
                     yield from ((block, low, high) for block in blocks if block.overlaps(low, high))
-            if start < min(end, recent):
-                blocks = self.backend.listed(name)
-                low, high = start, min(end, recent, now)
-                yield from ((block, low, high) for block in blocks if block.overlaps(low, high))
-
-    def _shards(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        shards = self.settings.ingester_shards
-        interval = max((end - start) // shards, 60)
-        for number in range(shards):
-            low = start + number * interval
-            if low >= end:
-                return
-            yield low, end if number == shards - 1 else min(low + interval, end)
 
     def jobs(self, start: int = 0, end: int = 0) -> int:
         """How many jobs such a search counts: its shards of recent data."""
         recent, now = int(self.clock() - self.settings.query_backend_after), int(self.clock())
         low, high = max(start or recent, recent), min(end or now, now)
-        return len(list(self._shards(low, high))) if high > low else 0
+        shards = self.settings.ingester_shards
+        return min(shards, -(-(high - low) // max((high - low) // shards, 60))) if high > low else 0
