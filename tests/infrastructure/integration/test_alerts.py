@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.keeper.client import RemoteStack
 from harness.probes.poll import Deadline, NotYet, poll
+from harness.probes.webhook import listening
 from harness.pytest_plugin.fixtures import Namespace
 from harness.services.http_session import ServiceSession
 
@@ -25,36 +23,6 @@ TICK = 10
 PROVISIONING = "/api/v1/provisioning"
 MOST = 0.25
 """The share of requests that may fail."""
-
-
-@dataclass
-class Hook:
-    """What a webhook was told."""
-
-    url: str = ""
-    alerts: list[dict[str, Any]] = field(default_factory=list)
-
-
-@contextmanager
-def listening(host: str) -> Iterator[Hook]:
-    """A receiver on an address that Grafana can reach."""
-    hook = Hook()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            hook.alerts += json.loads(self.rfile.read(int(self.headers["Content-Length"])))["alerts"]
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *words: object) -> None:
-            pass
-
-    with ThreadingHTTPServer((host, 0), Handler) as server:
-        hook.url = f"http://{host}:{server.server_port}/hook"
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield hook
-        server.shutdown()
 
 
 def error_rate(title: str, folder: str, service: str) -> dict[str, Any]:
@@ -148,10 +116,11 @@ def test_an_alert_on_the_span_error_rate_reaches_a_webhook(
         try:
 
             def told() -> dict[str, Any]:
-                if not hook.alerts:
+                if not hook.got:
                     states = {name: (one["state"], one["health"]) for name, one in rules_of(grafana, folder).items()}
                     raise NotYet(f"nothing at the webhook; rules {states}")
-                return hook.alerts[0]
+                first: dict[str, Any] = hook.got[0][1]["alerts"][0]
+                return first
 
             # Real Grafana looks for new contact points once a minute; the emulator at once.
             patience = 3 * TICK + (65 if stack["grafana"].fidelity.verified else 0)
@@ -162,4 +131,4 @@ def test_an_alert_on_the_span_error_rate_reaches_a_webhook(
         assert (alert["status"], alert["labels"]["service"]) == ("firing", bad)
         assert alert["values"]["Rate"] == 1
         assert judged(grafana, folder, good) == ("inactive", "ok")
-        assert {one["labels"]["service"] for one in hook.alerts} == {bad}
+        assert {one["labels"]["service"] for _, body in hook.got for one in body["alerts"]} == {bad}

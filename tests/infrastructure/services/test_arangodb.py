@@ -20,12 +20,6 @@ PASSWORD = "s3cret-of-a-test"
 
 
 @pytest.fixture
-def http(stack: RemoteStack) -> Endpoint:
-    """Where the HTTP API answers."""
-    return stack["arangodb"].endpoint("http")
-
-
-@pytest.fixture
 def root(stack: RemoteStack) -> Login:
     """The administrator."""
     return "root", stack["arangodb"].credentials["password"].reveal()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
 from harness.keeper.client import RemoteStack
+from harness.probes.at_once import at_once
 from harness.probes.http import Answer, ask
 from harness.pytest_plugin.fixtures import Namespace
 
@@ -44,18 +44,6 @@ def call(stack: RemoteStack, namespace: Namespace, db: Any) -> Call:
 def verdict(answer: Answer) -> tuple[int, int]:
     """Status and errorNum of an answer; 0 when it is no error."""
     return answer.status, answer.json().get("errorNum", 0)
-
-
-def at_once(callers: int, work: Callable[[int], Answer]) -> list[Answer]:
-    """The answers to `work(0)`, `work(1)`, ... when all callers start in the same moment."""
-    barrier = Barrier(callers)
-
-    def start(number: int) -> Answer:
-        barrier.wait(5)
-        return work(number)
-
-    with ThreadPoolExecutor(callers) as pool:
-        return list(pool.map(start, range(callers)))
 
 
 def plain(document: Any) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from harness.keeper.client import RemoteStack
 from harness.model import Endpoint
 from harness.probes.http import Answer, ask, expect
 from harness.probes.poll import Deadline, NotYet, poll
@@ -20,18 +19,6 @@ WAIT = 4
 """Seconds that a query of these tests may block: far above how long a change takes to arrive."""
 PROMPT = 1.5
 """Seconds within which a waiting query returns after the change. Measured: 2 ms; the rest is for a loaded machine."""
-
-
-@pytest.fixture
-def http(stack: RemoteStack) -> Endpoint:
-    """Where the agent's HTTP API answers."""
-    return stack["consul"].endpoint("http")
-
-
-@pytest.fixture
-def prefix(namespace: Namespace) -> str:
-    """This test's key prefix, ending in a slash."""
-    return str(namespace.of("consul"))
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from harness.keeper.client import RemoteStack
 from harness.model import Endpoint
 from harness.probes.http import ask, expect
 from harness.probes.poll import Deadline, NotYet, poll
-from harness.pytest_plugin.fixtures import Namespace
 
 INTERVAL = 1.0
 """Seconds: the shortest interval that Consul honours; the first run comes at a random time within it."""
@@ -67,18 +66,6 @@ class Receiver:
         self.patience.set()
         self._server.shutdown()
         self._server.server_close()
-
-
-@pytest.fixture
-def http(stack: RemoteStack) -> Endpoint:
-    """Where the agent's HTTP API answers."""
-    return stack["consul"].endpoint("http")
-
-
-@pytest.fixture
-def name(namespace: Namespace) -> str:
-    """A service name; everything registered under it goes when the test ends."""
-    return f"{str(namespace.of('consul'))[:-1]}-api"
 
 
 @pytest.fixture

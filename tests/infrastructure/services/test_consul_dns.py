@@ -16,7 +16,6 @@ from harness.keeper.client import RemoteStack
 from harness.model import Endpoint
 from harness.probes.http import expect
 from harness.probes.poll import Deadline, NotYet, poll
-from harness.pytest_plugin.fixtures import Namespace
 
 
 class Names:
@@ -50,21 +49,9 @@ class Names:
 
 
 @pytest.fixture
-def http(stack: RemoteStack) -> Endpoint:
-    """Where the agent's HTTP API answers."""
-    return stack["consul"].endpoint("http")
-
-
-@pytest.fixture
 def names(stack: RemoteStack) -> Names:
     """The agent's DNS server."""
     return Names(stack["consul"].endpoint("dns"))
-
-
-@pytest.fixture
-def name(namespace: Namespace) -> str:
-    """A service name; everything registered under it goes when the test ends."""
-    return f"{str(namespace.of('consul'))[:-1]}-api"
 
 
 def register(http: Endpoint, name: str, number: int, status: str = "passing", **settings: Any) -> None:

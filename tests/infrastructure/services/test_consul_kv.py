@@ -4,45 +4,15 @@ from __future__ import annotations
 
 import random
 from base64 import b64decode, b64encode
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import Any
 
-import pytest
-
-from harness.keeper.client import RemoteStack
 from harness.model import Endpoint
+from harness.probes.at_once import at_once
 from harness.probes.http import Answer, ask
-from harness.pytest_plugin.fixtures import Namespace
 
 LIMIT = 524_288
 """Bytes of the largest value: `kv_max_value_size`, by default 512 KiB."""
 CALLERS = 6
-
-
-@pytest.fixture
-def http(stack: RemoteStack) -> Endpoint:
-    """Where the agent's HTTP API answers."""
-    return stack["consul"].endpoint("http")
-
-
-@pytest.fixture
-def prefix(namespace: Namespace) -> str:
-    """This test's key prefix, ending in a slash."""
-    return str(namespace.of("consul"))
-
-
-def at_once(work: Callable[[int], Any]) -> list[Any]:
-    """What `work(0)`, `work(1)`, ... return when all callers start in the same moment."""
-    barrier = Barrier(CALLERS)
-
-    def start(number: int) -> Any:
-        barrier.wait(5)
-        return work(number)
-
-    with ThreadPoolExecutor(CALLERS) as pool:
-        return list(pool.map(start, range(CALLERS)))
 
 
 def put(http: Endpoint, key: str, value: bytes, query: str = "") -> bool:
@@ -99,7 +69,7 @@ def test_a_missing_key_is_told_apart_from_an_empty_value(http: Endpoint, prefix:
 def test_every_acknowledged_write_is_stored(http: Endpoint, prefix: str) -> None:
     """PUT answers `true` when the write was accepted: then it is there for every reader who asks the leader."""
     accepted = [f"{prefix}{caller}/{number}" for caller in range(CALLERS) for number in range(10)]
-    at_once(lambda caller: [put(http, f"{prefix}{caller}/{number}", b"v") for number in range(10)])
+    at_once(CALLERS, lambda caller: [put(http, f"{prefix}{caller}/{number}", b"v") for number in range(10)])
     stored = ask(http, f"/v1/kv/{prefix}?keys&consistent").json()
     assert sorted(set(accepted) - set(stored)) == [], "acknowledged and not stored"
 
@@ -107,11 +77,11 @@ def test_every_acknowledged_write_is_stored(http: Endpoint, prefix: str) -> None
 def test_of_writers_who_saw_the_same_state_one_wins(http: Endpoint, prefix: str) -> None:
     """`cas`: the key is set only if its ModifyIndex is the given one; 0 means only if it does not exist."""
     key = prefix + "config"
-    created = at_once(lambda number: put(http, key, b"%d" % number, "?cas=0"))
+    created = at_once(CALLERS, lambda number: put(http, key, b"%d" % number, "?cas=0"))
     assert created.count(True) == 1, created
     assert value(http, key) == b"%d" % created.index(True)
     index = entry(http, key)["ModifyIndex"]
-    changed = at_once(lambda number: put(http, key, b"n%d" % number, f"?cas={index}"))
+    changed = at_once(CALLERS, lambda number: put(http, key, b"n%d" % number, f"?cas={index}"))
     assert changed.count(True) == 1, changed
     assert value(http, key) == b"n%d" % changed.index(True), "a writer who was refused is what is stored"
 
@@ -128,7 +98,7 @@ def test_read_change_write_with_check_and_set_loses_no_update(http: Endpoint, pr
             new = b"%d" % (int(b64decode(found["Value"])) + 1)
             done += put(http, key, new, f"?cas={found['ModifyIndex']}")
 
-    at_once(add_five)
+    at_once(CALLERS, add_five)
     assert value(http, key) == b"%d" % (5 * CALLERS)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from harness.keeper.client import RemoteStack
 from harness.model import Endpoint
 from harness.probes.http import ask, expect
 from harness.probes.poll import Deadline, NotYet, poll
@@ -17,12 +16,6 @@ from harness.pytest_plugin.fixtures import Namespace
 
 TTL = 1.0
 """Seconds; the stack's `session_ttl_min` allows it. A session ends between once and twice its TTL after its renewal."""
-
-
-@pytest.fixture
-def http(stack: RemoteStack) -> Endpoint:
-    """Where the agent's HTTP API answers."""
-    return stack["consul"].endpoint("http")
 
 
 @pytest.fixture

@@ -16,18 +16,6 @@ from harness.pytest_plugin.fixtures import Namespace
 
 
 @pytest.fixture
-def http(stack: RemoteStack) -> Endpoint:
-    """Where the agent's HTTP API answers."""
-    return stack["consul"].endpoint("http")
-
-
-@pytest.fixture
-def name(namespace: Namespace) -> str:
-    """A service name; everything registered under it goes when the test ends."""
-    return f"{str(namespace.of('consul'))[:-1]}-api"
-
-
-@pytest.fixture
 def tells_unknown(stack: RemoteStack) -> bool:
     """Whether to deregister or update something unknown is a 404: since 1.12 (changes 10632 and 11950)."""
     found = re.match(r"(\d+)\.(\d+)", stack["consul"].fidelity.version)

@@ -8,21 +8,18 @@ moment serves all the rules of `stage`.
 from __future__ import annotations
 
 import base64
-import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from harness.keeper.client import RemoteStack
 from harness.probes.poll import Deadline, NotYet, poll
+from harness.probes.webhook import Webhook, listening
 from harness.pytest_plugin.fixtures import Namespace
 from harness.services.http_session import ServiceSession
 
@@ -32,42 +29,9 @@ RULES, POINTS = "/api/v1/provisioning", "/api/v1/provisioning/contact-points"
 SILENCES = "/api/alertmanager/grafana/api/v2/silences"
 
 
-@dataclass
-class Hook:
-    """A webhook receiver: the requests it got, and how many it refuses first."""
-
-    url: str = ""
-    refuse: int = 0
-    got: list[tuple[dict[str, str], dict[str, Any]]] = field(default_factory=list)
-
-    def told(self, rule: str) -> list[dict[str, Any]]:
-        """The messages about one rule, by its title."""
-        return [body for _, body in self.got if any(title(alert) == rule for alert in body["alerts"])]
-
-
-@contextmanager
-def listening(host: str) -> Iterator[Hook]:
-    """A receiver on an address that Grafana can reach."""
-    hook = Hook()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            refused, hook.refuse = hook.refuse > 0, hook.refuse - 1
-            if not refused:
-                hook.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
-            self.send_response(503 if refused else 200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *words: object) -> None:
-            pass
-
-    with ThreadingHTTPServer((host, 0), Handler) as server:
-        hook.url = f"http://{server.server_address[0]!s}:{server.server_port}/hook"
-        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield hook
-        server.shutdown()
+def told(hook: Webhook, rule: str) -> list[dict[str, Any]]:
+    """The messages about one rule, by its title."""
+    return [body for _, body in hook.got if any(title(alert) == rule for alert in body["alerts"])]
 
 
 def title(alert: dict[str, Any]) -> str:
@@ -144,11 +108,11 @@ def evaluated(grafana: ServiceSession, folder: str, name: str, within: float = T
     return poll(looked_at, Deadline.after(within), f"the first evaluation of {name}")
 
 
-def received(hook: Hook, name: str, within: float, status: str = "firing") -> dict[str, Any]:
+def received(hook: Webhook, name: str, within: float, status: str = "firing") -> dict[str, Any]:
     """The first message about a rule with this status."""
 
     def arrived() -> dict[str, Any]:
-        found = [body for body in hook.told(name) if body["status"] == status]
+        found = [body for body in told(hook, name) if body["status"] == status]
         if not found:
             raise NotYet(f"{len(hook.got)} messages: {[one['title'] for _, one in hook.got][-5:]}")
         return found[0]
@@ -170,8 +134,8 @@ class Stage:
     """Rules that were all written at once, so that one tick serves every test that looks at them."""
 
     name: str
-    hook: Hook
-    stubborn: Hook
+    hook: Webhook
+    stubborn: Webhook
     silence: str
     began: float
     patience: float
@@ -237,7 +201,7 @@ def test_each_rule_is_judged_by_its_own_condition(grafana: ServiceSession, stage
     assert (rules["high"]["state"], rules["high"]["alerts"][0]["state"]) == ("firing", "Alerting")
     paused = rules["paused"]
     assert (paused["state"], paused["isPaused"], paused["alerts"]) == ("inactive", True, [])
-    assert stage.hook.told("low") == stage.hook.told("paused") == []
+    assert told(stage.hook, "low") == told(stage.hook, "paused") == []
 
 
 def test_a_rule_over_many_series_fires_for_those_that_hold(grafana: ServiceSession, stage: Stage) -> None:
@@ -284,7 +248,7 @@ def test_a_silence_holds_an_alert_back_and_its_end_lets_it_go(grafana: ServiceSe
     status = poll(suppressed, Deadline.after(5), "the silenced alert in the Alertmanager")
     assert (status["state"], status["silencedBy"]) == ("suppressed", [stage.silence])
     assert evaluated(grafana, stage.name, "quiet")["state"] == "firing"
-    assert stage.hook.told("quiet") == []
+    assert told(stage.hook, "quiet") == []
     done(grafana.delete(f"{SILENCES.removesuffix('s')}/{stage.silence}"))
     assert received(stage.hook, "quiet", stage.patience)["status"] == "firing"
 
@@ -370,7 +334,7 @@ def test_an_alert_is_pending_then_fires_then_is_resolved(
         poll(over, Deadline.after(6 * TICK), "pending, firing, inactive", interval=0.1)
         assert states[-3:] == ["pending", "firing", "inactive"], states
         (resolved,) = received(hook, "wave", patience(stack), "resolved")["alerts"]
-        (firing,) = hook.told("wave")[0]["alerts"]
+        (firing,) = told(hook, "wave")[0]["alerts"]
         assert (firing["status"], resolved["status"]) == ("firing", "resolved")
         assert (firing["fingerprint"], firing["startsAt"]) == (resolved["fingerprint"], resolved["startsAt"])
         assert datetime.fromisoformat(resolved["endsAt"]) > datetime.fromisoformat(resolved["startsAt"])

@@ -31,12 +31,6 @@ OPEN_METRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 
 
 @pytest.fixture
-def otlp(stack: RemoteStack) -> Endpoint:
-    """Where the Collector takes OTLP over HTTP."""
-    return stack["otel-collector"].endpoint("otlp_http")
-
-
-@pytest.fixture
 def marks(namespace: Namespace) -> dict[str, str]:
     """Resource attributes that mark what this test sends; the service's name is unique to it."""
     return {"service.name": f"shop-{namespace.name}", **namespace.of("otel_collector")}

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from harness.model import Endpoint
 from harness.probes.http import ask
@@ -29,12 +28,6 @@ def configuration(otlp: str, grpc: str, metrics: Endpoint) -> dict[str, Any]:
             "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["otlp_http"]}},
         },
     }
-
-
-def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration with some of its values changed."""
-    both = {key: merged(base[key], value) for key, value in change.items() if isinstance(base.get(key), Mapping)}
-    return {**base, **change, **both}
 
 
 def processor(name: str, **settings: Any) -> dict[str, Any]:
@@ -58,12 +51,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_configuration_refuses_to_start_and_says_why(
-    own_server: Callable[[str], list[str]], lease: Callable[..., Endpoint], tmp_path: Path, name: str
+    own_server: Callable[[str], list[str]],
+    lease: Callable[..., Endpoint],
+    collector_file: Callable[..., Path],
+    name: str,
 ) -> None:
     """Exit code 1 at once, with the cause on standard error. Source: "Configuration"."""
     change, said = WRONG[name]
-    file, otlp, grpc = tmp_path / "collector.yaml", lease("otlp").address, lease("grpc").address
-    file.write_text(yaml.safe_dump(merged(configuration(otlp, grpc, lease("metrics")), change)))
+    file = collector_file(configuration(lease("otlp").address, lease("grpc").address, lease("metrics")), change)
     command = [*own_server("otel_collector"), f"--config={file}"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert ended.returncode == 1, ended
@@ -71,14 +66,14 @@ def test_a_wrong_configuration_refuses_to_start_and_says_why(
 
 
 def test_a_configuration_is_validated_without_starting(
-    own_server: Callable[[str], list[str]], lease: Callable[..., Endpoint], tmp_path: Path
+    own_server: Callable[[str], list[str]], lease: Callable[..., Endpoint], collector_file: Callable[..., Path]
 ) -> None:
     """A deployment checks a file first: exit code 0 or 1, and no port opened. Source: "Configuration", validate."""
-    otlp, file = lease("otlp"), tmp_path / "collector.yaml"
+    otlp = lease("otlp")
     right = configuration(otlp.address, lease("grpc").address, lease("metrics"))
     ended = []
-    for config in (right, merged(right, {"exporters": {"otlp_http": {"endpiont": "x"}}})):
-        file.write_text(yaml.safe_dump(config))
+    for change in ({}, {"exporters": {"otlp_http": {"endpiont": "x"}}}):
+        file = collector_file(right, change)
         command = [*own_server("otel_collector"), "validate", f"--config={file}"]
         ended.append(subprocess.run(command, capture_output=True, text=True, timeout=20, check=False))
     assert [one.returncode for one in ended] == [0, 1]
@@ -88,14 +83,14 @@ def test_a_configuration_is_validated_without_starting(
 
 
 def test_a_port_in_use_refuses_to_start_and_names_it(
-    own_server: Callable[[str], list[str]], lease: Callable[..., Endpoint], tmp_path: Path
+    own_server: Callable[[str], list[str]], lease: Callable[..., Endpoint], collector_file: Callable[..., Path]
 ) -> None:
     """Two Collectors on one port do not share it by accident. Source: otlpreceiver, Start."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        address, file = f"127.0.0.1:{taken.getsockname()[1]}", tmp_path / "collector.yaml"
-        file.write_text(yaml.safe_dump(configuration(address, lease("grpc").address, lease("metrics"))))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        file = collector_file(configuration(address, lease("grpc").address, lease("metrics")))
         command = [*own_server("otel_collector"), f"--config={file}"]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert ended.returncode == 1

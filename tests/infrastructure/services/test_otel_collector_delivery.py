@@ -7,15 +7,13 @@ Documents: opentelemetry-collector "exporterhelper" (queue, retry, persistent qu
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from harness.errors import ServiceExited
 from harness.model import Endpoint
 from harness.probes.exposition import total
 from harness.probes.http import Answer, expect
@@ -102,12 +100,6 @@ def configuration(otlp: Endpoint, metrics: Endpoint, sink: OtlpSink) -> dict[str
     }  # fmt: skip
 
 
-def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration with some of its values changed."""
-    both = {key: merged(base[key], value) for key, value in change.items() if isinstance(base.get(key), Mapping)}
-    return {**base, **change, **both}
-
-
 def exporter(**change: Any) -> dict[str, Any]:
     """A change of the exporter."""
     return {"exporters": {"otlp_http": change}}
@@ -119,39 +111,20 @@ def processor(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def sink(lease: Callable[..., Endpoint]) -> Iterator[OtlpSink]:
-    """The backend, listening."""
-    with OtlpSink(lease("sink")) as made:
-        yield made
-
-
-@pytest.fixture
 def collector(
-    own_server: Callable[[str], list[str]],
-    private_process: Callable[..., Child],
+    start_collector: Callable[..., Child],
+    collector_file: Callable[..., Path],
     lease: Callable[..., Endpoint],
     sink: OtlpSink,
-    tmp_path: Path,
 ) -> Callable[..., Own]:
-    """`collector(*changes, health=False)`: start one whose configuration differs by these changes, and wait for it."""
+    """`collector(*changes)`: start one whose configuration differs by these changes, and wait for it."""
 
     def start(*changes: Mapping[str, Any]) -> Own:
         otlp, metrics, health = lease("otlp_http"), lease("metrics"), lease("health")
-        config = configuration(otlp, metrics, sink)
-        for change in changes:
-            config = merged(config, change)
-        if "health_check" in config.get("extensions", {}):
-            config["extensions"]["health_check"] = {"endpoint": health.address}
-        file = tmp_path / "collector.yaml"
-        file.write_text(yaml.safe_dump(config))
-        command = [*own_server("otel_collector"), f"--config={file}"]
-        try:
-            server = private_process(command, ready=lambda: expect(200, metrics, "/metrics"))
-        except ServiceExited as ending:
-            if "unknown type" in str(ending):
-                pytest.skip("not verified: this build of the Collector lacks a component of contrib")
-            raise
-        return Own(server, otlp, metrics, health, sink)
+        if any("health_check" in change.get("extensions", {}) for change in changes):
+            changes = (*changes, {"extensions": {"health_check": {"endpoint": health.address}}})
+        file = collector_file(configuration(otlp, metrics, sink), *changes)
+        return Own(start_collector(file, metrics), otlp, metrics, health, sink)
 
     return start
 

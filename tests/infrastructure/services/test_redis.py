@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Barrier
 from typing import Any
 
 import pytest
@@ -14,28 +12,10 @@ from redis import Redis
 from redis.connection import ConnectionPool
 from redis.exceptions import ResponseError
 
-from harness.pytest_plugin.fixtures import Namespace
+from harness.probes.at_once import at_once
 
 CALLERS = 8
 SETTINGS = ("host", "port", "username", "password", "socket_timeout", "retry")
-
-
-@pytest.fixture
-def prefix(namespace: Namespace) -> str:
-    """This test's key prefix, ending in a colon."""
-    return str(namespace.of("redis"))
-
-
-def at_once(work: Callable[[int], Any]) -> list[Any]:
-    """What `work(0)`, `work(1)`, ... return when all callers start in the same moment."""
-    barrier = Barrier(CALLERS)
-
-    def start(number: int) -> Any:
-        barrier.wait(5)
-        return work(number)
-
-    with ThreadPoolExecutor(CALLERS) as pool:
-        return list(pool.map(start, range(CALLERS)))
 
 
 @contextmanager
@@ -62,7 +42,7 @@ def test_a_value_reads_back_byte_for_byte(redis: Redis, prefix: str, rng: random
 
 def test_concurrent_increments_are_all_counted(redis: Redis, prefix: str) -> None:
     """INCR is atomic: callers that add at the same time each get a number of their own, and none is lost."""
-    seen = at_once(lambda _: [redis.incr(prefix + "hits") for _ in range(50)])
+    seen = at_once(CALLERS, lambda _: [redis.incr(prefix + "hits") for _ in range(50)])
     assert sorted(number for mine in seen for number in mine) == list(range(1, 50 * CALLERS + 1))
     assert redis.get(prefix + "hits") == str(50 * CALLERS)
 
@@ -79,7 +59,7 @@ def test_a_counter_refuses_what_is_no_number_and_keeps_its_value(redis: Redis, p
 
 def test_set_if_absent_has_exactly_one_winner(redis: Redis, prefix: str) -> None:
     """SET NX, "Options": only set the key if it does not exist. Everybody else is told so."""
-    won = at_once(lambda number: redis.set(prefix + "leader", number, nx=True, ex=30))
+    won = at_once(CALLERS, lambda number: redis.set(prefix + "leader", number, nx=True, ex=30))
     assert won.count(True) == 1, won
     assert won.count(None) == CALLERS - 1, won
     assert redis.get(prefix + "leader") == str(won.index(True))

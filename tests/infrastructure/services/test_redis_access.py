@@ -22,12 +22,6 @@ SETTINGS = ("host", "port", "username", "password", "decode_responses", "socket_
 
 
 @pytest.fixture
-def prefix(namespace: Namespace) -> str:
-    """This test's key prefix, ending in a colon."""
-    return str(namespace.of("redis"))
-
-
-@pytest.fixture
 def another(redis: Redis) -> Iterator[Another]:
     """Makes a client like `redis` with some settings changed and a pool of its own."""
     made: list[Redis] = []

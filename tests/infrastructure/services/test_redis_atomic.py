@@ -10,14 +10,6 @@ import pytest
 from redis import Redis, WatchError
 from redis.exceptions import NoScriptError, ResponseError
 
-from harness.pytest_plugin.fixtures import Namespace
-
-
-@pytest.fixture
-def prefix(namespace: Namespace) -> str:
-    """This test's key prefix, ending in a colon."""
-    return str(namespace.of("redis"))
-
 
 def transaction(redis: Redis) -> Any:
     """A pipeline that ends in MULTI/EXEC; its commands can be chained, which redis-py's types do not say."""

@@ -14,7 +14,6 @@ from redis import Redis, WatchError
 from redis.connection import ConnectionPool
 
 from harness.probes.poll import Deadline, NotYet, poll
-from harness.pytest_plugin.fixtures import Namespace
 
 RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end"
 """Give a lock back only to whom it belongs. Source: Redis, "SET", patterns."""
@@ -35,12 +34,6 @@ class Source:
         with self._lock:
             self.asked += 1
         return self.value
-
-
-@pytest.fixture
-def prefix(namespace: Namespace) -> str:
-    """This test's key prefix, ending in a colon."""
-    return str(namespace.of("redis"))
 
 
 @pytest.fixture

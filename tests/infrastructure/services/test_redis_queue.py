@@ -13,13 +13,6 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from harness.probes.poll import Deadline, NotYet, poll
-from harness.pytest_plugin.fixtures import Namespace
-
-
-@pytest.fixture
-def prefix(namespace: Namespace) -> str:
-    """This test's key prefix, ending in a colon."""
-    return str(namespace.of("redis"))
 
 
 @pytest.fixture

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
 import pytest
 from redis import Redis, WatchError
 
+from harness.probes.at_once import at_once
 from harness.probes.poll import Deadline, NotYet, poll
 from harness.pytest_plugin.fixtures import Namespace
 
@@ -53,18 +52,6 @@ class Sessions:
 def sessions(redis: Redis, namespace: Namespace) -> Sessions:
     """A session store in this test's corner."""
     return Sessions(redis, str(namespace.of("redis")))
-
-
-def at_once(callers: int, work: Callable[[int], Any]) -> list[Any]:
-    """What `work(0)`, `work(1)`, ... return when all callers start in the same moment."""
-    barrier = Barrier(callers)
-
-    def start(number: int) -> Any:
-        barrier.wait(5)
-        return work(number)
-
-    with ThreadPoolExecutor(callers) as pool:
-        return list(pool.map(start, range(callers)))
 
 
 def wait_until_gone(redis: Redis, key: str, seconds: float) -> None:

@@ -18,7 +18,6 @@ from harness.keeper.client import RemoteStack
 from harness.model import Endpoint
 from harness.probes.http import ask
 from harness.probes.poll import Deadline, NotYet, poll
-from harness.pytest_plugin.fixtures import Namespace
 from harness.services.http_session import ServiceSession
 from harness.services.otlp_client import as_json, export_grpc, export_http, make_span, trace_request
 
@@ -26,18 +25,6 @@ ARRIVES_WITHIN = 5.0
 PROTOBUF = "application/x-protobuf"
 ATTRIBUTE_BYTES = 2048
 """The default of `distributor.max_attribute_bytes`."""
-
-
-@pytest.fixture
-def otlp(stack: RemoteStack) -> Endpoint:
-    """Where Tempo takes OTLP over HTTP."""
-    return stack["tempo"].endpoint("otlp_http")
-
-
-@pytest.fixture
-def marks(namespace: Namespace) -> dict[str, str]:
-    """Resource attributes that mark what this test sends."""
-    return {"service.name": "checkout", **namespace.of("tempo")}
 
 
 def stored(tempo: ServiceSession, trace: str) -> list[Any]:

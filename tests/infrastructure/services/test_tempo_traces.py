@@ -17,7 +17,6 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status, TracesData
 from harness.keeper.client import RemoteStack
 from harness.model import Endpoint
 from harness.probes.poll import Deadline, NotYet, poll
-from harness.pytest_plugin.fixtures import Namespace
 from harness.services.http_session import ServiceSession
 from harness.services.otlp_client import export_grpc, export_http, make_span, trace_request
 
@@ -25,18 +24,6 @@ BY_ID_WITHIN = 5.0
 """Seconds from the acknowledgement to the trace being found by id. Measured: 0.04 s."""
 SETTLED_WITHIN = 10.0
 """Seconds until it has left memory for the write-ahead log. Measured with this configuration: 0.5 to 0.9 s."""
-
-
-@pytest.fixture
-def otlp(stack: RemoteStack) -> Endpoint:
-    """Where Tempo takes OTLP over HTTP."""
-    return stack["tempo"].endpoint("otlp_http")
-
-
-@pytest.fixture
-def marks(namespace: Namespace) -> dict[str, str]:
-    """Resource attributes that mark what this test sends."""
-    return {"service.name": "checkout", **namespace.of("tempo")}
 
 
 def spans_by_name(tempo: ServiceSession, trace: str, count: int) -> dict[str, tuple[Any, dict[str, str]]]:
