@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness import app
-from harness.cli.verb import Verb, add_options, flags_of
+from harness.cli.verb import STACK_OPTIONS, Verb, add_options, flags_of
 from harness.config.settings import Settings
 from harness.errors import HarnessError, ReportError
 from harness.keeper import rundir
@@ -31,22 +31,7 @@ class Finding:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options that decide what would run."""
-    add_options(
-        parser,
-        (
-            "compose",
-            "runtime",
-            "require_fidelity",
-            "binaries",
-            "reports",
-            "state",
-            "allow_degrade",
-            "pull",
-            "mirror",
-            "target",
-            "images",
-        ),
-    )
+    add_options(parser, (*STACK_OPTIONS, "target"))
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from harness import app, journal
 from harness.app import Run
 from harness.cli.progress import show_progress
 from harness.cli.pytest_session import forwarded, run_pytest
-from harness.cli.verb import Verb, add_options, flags_of
+from harness.cli.verb import STACK_OPTIONS, Verb, add_options, flags_of
 from harness.config import packaged
 from harness.errors import EXIT_INTERRUPTED, HarnessError, UsageError
 from harness.identity import Identity
@@ -48,11 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-n", dest="workers", default="0", metavar="N", help="xdist workers (0: none)")
     parser.add_argument("--pytest", action="append", default=[], metavar="ARG", help="one more argument for pytest")
-    add_options(
-        parser,
-        ("compose", "runtime", "require_fidelity", "binaries", "reports", "keep", "ready_timeout", "seed",
-         "gate", "layers", "state", "allow_degrade", "slow", "soak", "pull", "mirror", "images", "target"),
-    )  # fmt: skip
+    add_options(parser, (*STACK_OPTIONS, "target", "ready_timeout", "keep", "layers", "gate", "slow", "soak", "seed"))
 
 
 def run(arguments: argparse.Namespace) -> int:

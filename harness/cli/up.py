@@ -9,7 +9,7 @@ from harness import app
 from harness.app import Run
 from harness.cli.progress import show_progress
 from harness.cli.stack_table import print_stack
-from harness.cli.verb import Verb, add_options, flags_of
+from harness.cli.verb import STACK_OPTIONS, Verb, add_options, flags_of
 from harness.errors import LeftBehind, ServiceError, UsageError
 from harness.identity import Identity
 from harness.keeper.client import RemoteStack
@@ -19,22 +19,7 @@ from harness.report.terminal import fidelity_line
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the stack."""
-    add_options(
-        parser,
-        (
-            "compose",
-            "runtime",
-            "require_fidelity",
-            "binaries",
-            "ready_timeout",
-            "reports",
-            "state",
-            "allow_degrade",
-            "pull",
-            "mirror",
-            "images",
-        ),
-    )
+    add_options(parser, (*STACK_OPTIONS, "ready_timeout"))
     parser.add_argument(
         "--owner",
         type=int,

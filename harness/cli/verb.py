@@ -23,6 +23,21 @@ class Verb:
     examples: str = ""
 
 
+STACK_OPTIONS = (
+    "compose",
+    "runtime",
+    "require_fidelity",
+    "binaries",
+    "reports",
+    "state",
+    "allow_degrade",
+    "pull",
+    "mirror",
+    "images",
+)
+"""What decides which stack runs, and where."""
+
+
 def add_options(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
     """Add declared options, each with its variable in its help."""
     for name in names:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +24,7 @@ from harness.plan import waves
 from harness.services import kind_named
 from harness.services.base import Binary, Place
 from harness.stack import pick_endpoint
+from tests.unit.rigs.http_rig import Reply, Seen, serving
 
 ROOT = Path(__file__).parents[3]
 HARNESS = ROOT / "harness"
@@ -196,16 +195,6 @@ class StubHandle:
         return pick_endpoint(self.name, self.endpoints, name)
 
 
-@dataclass
-class Seen:
-    """A request that the scripted server got."""
-
-    method: str
-    path: str
-    body: bytes
-    headers: dict[str, str]
-
-
 Answer = tuple[int, Any] | Callable[[Seen], tuple[int, Any]]
 
 
@@ -242,33 +231,14 @@ class Script:
 def scripted(answers: dict[str, Answer] | None = None) -> Iterator[Script]:
     """A scripted HTTP server on a free port."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def reply(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Seen(self.command, self.path, self.rfile.read(length), headers)
-            status, body = script.answer(request)
-            data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def reply(request: Seen) -> Reply:
+        status, body = script.answer(request)
+        return status, {}, body.encode() if isinstance(body, str) else json.dumps(body).encode()
 
-        do_GET = do_POST = do_PUT = do_DELETE = reply  # noqa: N815
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-            return
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    script = Script(Endpoint("http", "127.0.0.1", server.server_address[1], "http"), answers or {})
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
+    script = Script(Endpoint("http", "127.0.0.1", 0, "http"), answers or {})
+    with serving(reply) as port:
+        script.endpoint = replace(script.endpoint, port=port)
         yield script
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 # -- the command line --------------------------------------------------------------------------------------------

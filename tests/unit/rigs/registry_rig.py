@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import http.server
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+
+from tests.unit.rigs.http_rig import serving
 
 LOGIN = ("alice", "s3:cret")
 BASIC = "Basic " + base64.b64encode(":".join(LOGIN).encode()).decode()
@@ -97,26 +97,6 @@ class RegistryScript:
 def registry_server() -> Iterator[RegistryScript]:
     """The registry, on a free port."""
     script = RegistryScript()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, headers, body = script.reply(self.path, self.headers.get("Authorization", ""))
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(body))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-            return
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    script.host = f"127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
+    with serving(lambda request: script.reply(request.path, request.headers.get("authorization", ""))) as port:
+        script.host = f"127.0.0.1:{port}"
         yield script
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

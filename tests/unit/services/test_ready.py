@@ -18,7 +18,8 @@ from harness.services.consul_client import blocking_seconds
 from harness.services.http_session import IsolatedSession, ServiceSession
 from harness.services.otel_client import CollectorClient
 from harness.services.otel_collector import accepted_spans
-from tests.unit.rigs.core_rig import Answer, Script, Seen, scripted
+from tests.unit.rigs.core_rig import Answer, Script, scripted
+from tests.unit.rigs.http_rig import Seen
 
 
 @pytest.fixture
