@@ -6,13 +6,12 @@ Knows no engine; what a registry refuses is told in its own words.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +20,7 @@ import requests
 
 from harness.errors import RuntimeUnavailable
 from harness.runtimes.images import HUB, Reference, parse
+from harness.runtimes.logins import Login, stored_login
 
 TIMEOUT = 5.0
 INDEX_TYPES = (
@@ -45,12 +45,12 @@ class Described:
 
 
 class Registry:
-    """One registry. `login` is a pair of user and password, asked for only when the registry challenges.
+    """One registry. `login` gives a pair of user and password, and is asked only when the registry challenges.
 
     What .netrc says is never sent: requests would put it in the place of the token.
     """
 
-    def __init__(self, host: str, login: tuple[str, str] | None = None, scheme: str = "") -> None:
+    def __init__(self, host: str, login: Callable[[], Login | None], scheme: str = "") -> None:
         self._base = f"{scheme or _scheme(host)}://{'registry-1.docker.io' if host == HUB else host}"
         self._login = login
         self._session = requests.Session()
@@ -99,13 +99,13 @@ class Registry:
         """Follow a challenge. Source: distribution specification, "Token authentication"."""
         scheme, _, rest = challenge.partition(" ")
         if scheme.lower() == "basic":
-            self._session.auth = self._login or _bare
+            self._session.auth = self._login() or _bare
             return
         parameters = dict(_PARAMETER.findall(rest))
         if scheme.lower() != "bearer" or "realm" not in parameters:
             return
         realm = parameters.pop("realm")
-        answer = self._session.get(realm, params=parameters, auth=self._login or _bare, timeout=TIMEOUT)
+        answer = self._session.get(realm, params=parameters, auth=self._login() or _bare, timeout=TIMEOUT)
         answer.raise_for_status()
         token = answer.json().get("token") or answer.json().get("access_token")
         self._session.auth = _with_header(f"Bearer {token}")
@@ -130,26 +130,9 @@ def layers_size(manifest: Mapping[str, Any]) -> int:
 
 
 def describe(image: str, scheme: str = "") -> Described:
-    """Ask the image's registry, with the login that `docker login` left in plain form. Raises RuntimeUnavailable."""
+    """Ask the image's registry, with the login that `docker login` left. Raises RuntimeUnavailable."""
     reference = parse(image)
-    return Registry(reference.registry, _stored_login(reference.registry), scheme).describe(reference, image)
-
-
-def _stored_login(host: str) -> tuple[str, str] | None:
-    """Source: docker's command line, "docker login": keys are `HOST` or `https://HOST/v1/`, DOCKER_CONFIG moves it."""
-    file = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
-    wanted = "index.docker.io" if host == HUB else host
-    try:
-        entries = json.loads(file.read_text(encoding="utf-8"))["auths"]
-        coded = [entry.get("auth", "") for key, entry in entries.items() if _host_of(key) == wanted]
-        user, colon, password = base64.b64decode("".join(coded[:1])).decode(errors="replace").partition(":")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # nobody logged in here, or not in a form that we read
-    return (user, password) if colon else None
-
-
-def _host_of(key: str) -> str:
-    return key.rpartition("://")[2].partition("/")[0]
+    return Registry(reference.registry, partial(stored_login, reference.registry), scheme).describe(reference, image)
 
 
 def _on_loopback(host: str) -> bool:

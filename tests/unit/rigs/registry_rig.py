@@ -8,8 +8,11 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+
+import pytest
 
 from tests.unit.rigs.http_rig import serving
 
@@ -20,6 +23,24 @@ BASIC = "Basic " + base64.b64encode(":".join(LOGIN).encode()).decode()
 def manifest(*layers: int) -> dict[str, Any]:
     """A manifest of these layers, the last of them its configuration."""
     return {"layers": [{"size": size} for size in layers[:-1]], "config": {"size": layers[-1]}}
+
+
+def logged_in(directory: Path, host: str, scheme: str = "") -> None:
+    """What `docker login` writes into docker's configuration."""
+    coded = base64.b64encode(":".join(LOGIN).encode()).decode()
+    (directory / "config.json").write_text(json.dumps({"auths": {f"{scheme}{host}": {"auth": coded}}}))
+
+
+def helper(directory: Path, monkeypatch: pytest.MonkeyPatch, name: str, prints: str, code: int = 0) -> Path:
+    """A credential helper on PATH, beside the system's programs; returns the file that gets what it is asked."""
+    asked = directory / f"asked-{name}"
+    program = directory / f"docker-credential-{name}"
+    program.write_text(
+        f"#!/bin/sh\nprintf '%s ' \"$1\" >>'{asked}'\ncat >>'{asked}'\nprintf '%s' '{prints}'\nexit {code}\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")
+    return asked
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import pytest
 from harness.errors import RuntimeUnavailable
 from harness.runtimes import registry
 from harness.runtimes.registry import Described, Lock, describe, write_lock
-from tests.unit.rigs.registry_rig import LOGIN, RegistryScript, manifest, registry_server
+from tests.unit.rigs.registry_rig import LOGIN, RegistryScript, helper, logged_in, manifest, registry_server
 
 BOTH = ("linux/amd64", "linux/arm64")
 
@@ -25,11 +24,6 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     with registry_server() as script:
         yield script
-
-
-def logged_in(directory: Path, host: str, scheme: str = "") -> None:
-    coded = base64.b64encode(":".join(LOGIN).encode()).decode()
-    (directory / "config.json").write_text(json.dumps({"auths": {f"{scheme}{host}": {"auth": coded}}}))
 
 
 def test_an_image_of_one_architecture_has_one_size(served: RegistryScript) -> None:
@@ -148,24 +142,23 @@ def test_only_loopback_is_spoken_to_without_tls(host: str, scheme: str) -> None:
     assert registry._scheme(host) == scheme
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", '{"auths": []}', '{"auths": {"quay.io": null}}', '{"auths": {"quay.io": {"auth": "!"}}}',
-             '{"auths": {"quay.io": {}}}', '{"credsStore": "pass"}'],
-)  # fmt: skip
-def test_a_login_that_cannot_be_read_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    (tmp_path / "config.json").write_text(text)
-    assert registry._stored_login("quay.io") is None
+def test_a_login_of_a_helper_is_shown_like_any_other(
+    served: RegistryScript, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served.challenge = "basic"
+    served.put("a", "1", manifest(5))
+    helper(tmp_path, monkeypatch, "own", json.dumps({"Username": LOGIN[0], "Secret": LOGIN[1]}))
+    (tmp_path / "config.json").write_text(json.dumps({"credHelpers": {served.host: "own"}}))
+    assert describe(f"{served.host}/a:1").sizes == {"": 5}
 
 
-def test_docker_hubs_login_has_a_name_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DOCKER_CONFIG", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert registry._stored_login("docker.io") is None
-    (tmp_path / ".docker").mkdir()
-    logged_in(tmp_path / ".docker", "index.docker.io/v1/", "https://")
-    assert registry._stored_login("docker.io") == LOGIN
-    assert registry._stored_login("quay.io") is None
+def test_a_helper_is_not_asked_where_no_login_is_needed(served: RegistryScript, tmp_path: Path) -> None:
+    served.put("a", "1", manifest(5))
+    (tmp_path / "config.json").write_text(json.dumps({"credsStore": "absent"}))
+    assert describe(f"{served.host}/a:1").sizes == {"": 5}
+    served.challenge = "basic"
+    with pytest.raises(RuntimeUnavailable, match="no docker-credential-absent on PATH"):
+        describe(f"{served.host}/a:1")
 
 
 # -- the lock file ------------------------------------------------------------------------------------------------
