@@ -125,7 +125,7 @@ def plan_for(settings: Settings, variables: Mapping[str, str] | None = None) -> 
         return plan.plan_of_target(str(settings["target"]), kinds), f"target {settings['target']}"
     read = _read_compose(settings, variables or {})
     places = image_places(settings, read.services.values())
-    choice = choose_runtime(settings, places)
+    choice = choose_runtime(settings, places, image_ids(settings))
     binaries = find_binaries(settings, plan.bind_kinds(read)) if choice.runtime is RuntimeName.PROCESS else {}
     made = plan.make_plan(read, choice, binaries, settings["require_fidelity"], settings["ready_timeout"], places)
     own = settings.origin("compose") == packaged.ORIGIN
@@ -159,6 +159,13 @@ def image_places(settings: Settings, services: Iterable[ServicePlan]) -> dict[st
     return {
         service.image: candidates(lock.locked(service.image), replacements, settings["mirror"]) for service in services
     }
+
+
+def image_ids(settings: Settings) -> Mapping[str, tuple[str, ...]]:
+    """By which ids an engine may have each locked image: all that is left of a digest after `harness images load`."""
+    from harness.runtimes.registry import Lock
+
+    return Lock.read(lock_file(settings)).ids
 
 
 def read_target(settings: Settings) -> ExternalStack:
@@ -239,7 +246,7 @@ def start_stack(
     if plan.runtime is RuntimeName.DOCKER and not client.stack():
         from harness.runtimes.docker.asking import have_images
 
-        have_images(plan.images, run.settings["pull"], tell)
+        have_images(plan.images, run.settings["pull"], tell, image_ids(run.settings))
     return client.start(plan, run.report, _about(run, plan, reason), progress)
 
 

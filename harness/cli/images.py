@@ -68,7 +68,11 @@ def _pull(settings: Settings, file: Path | None) -> int:
     console = make_console()
     policy = "missing" if settings["pull"] == "never" else settings["pull"]
     places = app.image_places(settings, app.services_of(settings).values())
-    have_images(places, policy, lambda line: console.print(line, markup=False, soft_wrap=True))
+
+    def tell(line: str) -> None:
+        console.print(line, markup=False, soft_wrap=True)
+
+    have_images(places, policy, tell, app.image_ids(settings))
     console.print(f"{len(places)} images are on the engine", markup=False)
     return 0
 
@@ -108,11 +112,13 @@ def _described(image: str, mirror: str) -> Described:
 
 
 def _load(settings: Settings, file: Path | None) -> int:
-    del settings
+    """An archive carries no digests. An image's id is one of its content, and the lock has it too."""
     from harness.runtimes.docker.images import load
 
-    for name in load(file or Path()):
-        make_console().print(name, markup=False)
+    locked = app.image_ids(settings)
+    for name, identity in load(file or Path()).items():
+        verdict = "as locked" if identity in locked.get(name, ()) else "NOT the locked one"
+        make_console().print(f"{name}: {verdict if name in locked else 'not locked'}", markup=False)
     return 0
 
 

@@ -14,8 +14,11 @@ from harness.services import kind_named
 from harness.services.base import Binary
 
 
-def choose_runtime(settings: Settings, images: Mapping[str, tuple[str, ...]]) -> Choice:
-    """The runtime: the one that was asked for, or what `auto` comes to here.
+def choose_runtime(
+    settings: Settings, images: Mapping[str, tuple[str, ...]], ids: Mapping[str, tuple[str, ...]]
+) -> Choice:
+    """The runtime: the one that was asked for, or what `auto` comes to here. `images` says where each may come from,
+    `ids` what they are by the lock.
 
     An explicit choice never degrades, and neither does `auto` with CI set, unless that is allowed by name.
     Raises RuntimeUnavailable.
@@ -23,7 +26,7 @@ def choose_runtime(settings: Settings, images: Mapping[str, tuple[str, ...]]) ->
     wanted = settings["runtime"]
     if wanted != "auto":
         return Choice(RuntimeName(wanted), f"asked for by {settings.origin('runtime')}")
-    obstacle = _no_docker(settings, images)
+    obstacle = _no_docker(settings, images, ids)
     if not obstacle:
         return Choice(RuntimeName.DOCKER, "auto: the engine answers and has, or can pull, every image")
     if os.environ.get("CI") and not settings["allow_degrade"]:
@@ -34,14 +37,14 @@ def choose_runtime(settings: Settings, images: Mapping[str, tuple[str, ...]]) ->
     return Choice(RuntimeName.PROCESS, f"auto: {obstacle}")
 
 
-def _no_docker(settings: Settings, images: Mapping[str, tuple[str, ...]]) -> str:
+def _no_docker(settings: Settings, images: Mapping[str, tuple[str, ...]], ids: Mapping[str, tuple[str, ...]]) -> str:
     """Why containers cannot be had; empty when they can. The libraries are loaded only if there may be an engine."""
     host = os.environ.get("DOCKER_HOST", "")
     if not host and not Path("/var/run/docker.sock").exists():
         return "no docker engine: no DOCKER_HOST and no /var/run/docker.sock"
     from harness.runtimes.docker.asking import why_not
 
-    return why_not(images, settings["pull"])
+    return why_not(images, settings["pull"], ids)
 
 
 def find_binaries(settings: Settings, services: Mapping[str, ServicePlan]) -> dict[str, Binary | None]:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,12 +36,14 @@ _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 
 @dataclass(frozen=True)
 class Described:
-    """An image as its registry has it: the digest of what the tag names, and bytes to pull by `os/architecture`."""
+    """An image as its registry has it: the digest of what the tag names, bytes to pull by `os/architecture`, and by the
+    same the id that an engine gives the image: the digest of its configuration, which names every layer's content."""
 
     image: str
     digest: str
     sizes: Mapping[str, int]
     is_index: bool
+    ids: Mapping[str, str] = field(default_factory=dict)
 
 
 class Registry:
@@ -63,22 +65,24 @@ class Registry:
         try:
             with self._session:
                 data, digest = self._manifest(reference.repository, name)
-                if data.get("mediaType") in INDEX_TYPES or "manifests" in data:
-                    return Described(image, digest, self._sizes(reference.repository, data), True)
-                return Described(image, digest, {"": layers_size(data)}, False)
+                is_index = data.get("mediaType") in INDEX_TYPES or "manifests" in data
+                manifests = self._manifests(reference.repository, data) if is_index else {"": data}
+                sizes = {platform: layers_size(found) for platform, found in manifests.items()}
+                return Described(image, digest, sizes, is_index, _ids(manifests))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             why = f"registry: {reference.repository}: what came is no manifest ({type(error).__name__})"
             raise RuntimeUnavailable(why, "see whether a proxy answers in its place") from error
 
-    def _sizes(self, repository: str, index: Mapping[str, Any]) -> dict[str, int]:
-        sizes = {}
+    def _manifests(self, repository: str, index: Mapping[str, Any]) -> dict[str, Any]:
+        """The manifest of each architecture."""
+        manifests = {}
         for entry in index["manifests"]:
             platform = entry.get("platform") or {}
             if platform.get("os") in {None, "unknown"}:
                 continue  # attestations lie beside the images
             name = f"{platform['os']}/{platform['architecture']}"
-            sizes[name] = layers_size(self._manifest(repository, entry["digest"])[0])
-        return sizes
+            manifests[name] = self._manifest(repository, entry["digest"])[0]
+        return manifests
 
     def _manifest(self, repository: str, name: str) -> tuple[Any, str]:
         """A manifest or index, and its digest: the registry's word, or counted where it gives none."""
@@ -123,6 +127,11 @@ def _with_header(value: str) -> Callable[[requests.PreparedRequest], requests.Pr
     return put
 
 
+def _ids(manifests: Mapping[str, Any]) -> dict[str, str]:
+    configs = {platform: (found.get("config") or {}).get("digest") for platform, found in manifests.items()}
+    return {platform: str(digest) for platform, digest in configs.items() if digest}
+
+
 def layers_size(manifest: Mapping[str, Any]) -> int:
     """Bytes to pull: the layers and the configuration, compressed."""
     parts = [*manifest.get("layers", []), manifest.get("config") or {}]
@@ -161,9 +170,11 @@ def _words(error: requests.RequestException) -> str:
 
 @dataclass(frozen=True)
 class Lock:
-    """Digests of multi-architecture indexes, by image name as the compose file has it."""
+    """Digests of multi-architecture indexes, and the ids of the images in them, by image name as the compose file has
+    it. What was loaded from an archive has no digest, but always its id."""
 
     digests: Mapping[str, str]
+    ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, file: Path) -> Lock:
@@ -172,7 +183,9 @@ class Lock:
             return cls({})
         try:
             data = json.loads(file.read_text(encoding="utf-8"))
-            return cls({image: entry["digest"] for image, entry in data["images"].items()})
+            entries = data["images"].items()
+            ids = {image: tuple((entry.get("ids") or {}).values()) for image, entry in entries}
+            return cls({image: entry["digest"] for image, entry in entries}, ids)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RuntimeUnavailable(f"lock file {file}: {error}", "write it anew: `harness images lock`") from error
 
@@ -189,7 +202,9 @@ def write_lock(file: Path, described: list[Described], platforms: tuple[str, ...
         if missing or not item.is_index:
             lacks = ", ".join(missing) or "an index over architectures"
             raise RuntimeUnavailable(f"image {item.image}: lacks {lacks}", "choose an image that is built for all")
-    images = {item.image: {"digest": item.digest, "bytes": dict(item.sizes)} for item in described}
+    images = {
+        item.image: {"digest": item.digest, "bytes": dict(item.sizes), "ids": dict(item.ids)} for item in described
+    }
     try:
         file.write_text(json.dumps({"images": images}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     except OSError as error:

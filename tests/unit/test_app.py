@@ -41,16 +41,16 @@ def test_the_runtime_and_why(
 ) -> None:  # fmt: skip
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(choice, "_no_docker", lambda settings, images: obstacle)
-    found = choose_runtime(settings_of(tmp_path, runtime=wanted), {})
+    monkeypatch.setattr(choice, "_no_docker", lambda settings, images, ids: obstacle)
+    found = choose_runtime(settings_of(tmp_path, runtime=wanted), {}, {})
     assert (found.runtime, found.reason) == (RuntimeName(chosen), reason)
 
 
 def test_in_ci_auto_never_degrades_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
-    monkeypatch.setattr(choice, "_no_docker", lambda settings, images: "no engine")
+    monkeypatch.setattr(choice, "_no_docker", lambda settings, images, ids: "no engine")
     with pytest.raises(RuntimeUnavailable, match="does not fall back to processes: no engine") as caught:
-        choose_runtime(settings_of(tmp_path), {})
+        choose_runtime(settings_of(tmp_path), {}, {})
     assert "--allow-degrade" in caught.value.next_step
 
 
@@ -59,13 +59,13 @@ def test_without_a_socket_or_a_host_no_library_is_loaded_to_ask(
 ) -> None:
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     monkeypatch.setattr("harness.runtimes.choice.Path.exists", lambda path: False)
-    assert choice._no_docker(settings_of(tmp_path), {}).startswith("no docker engine: no DOCKER_HOST")
+    assert choice._no_docker(settings_of(tmp_path), {}, {}).startswith("no docker engine: no DOCKER_HOST")
 
 
 def test_where_an_engine_may_be_it_is_asked_for_the_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
-    monkeypatch.setattr("harness.runtimes.docker.asking.why_not", lambda images, pull: f"{list(images)}")
-    assert choice._no_docker(settings_of(tmp_path), {"redis:8": ("redis:8",)}) == "['redis:8']"
+    monkeypatch.setattr("harness.runtimes.docker.asking.why_not", lambda images, pull, ids: f"{list(images)}")
+    assert choice._no_docker(settings_of(tmp_path), {"redis:8": ("redis:8",)}, {}) == "['redis:8']"
 
 
 def test_the_plan_of_a_project(tmp_path: Path) -> None:

@@ -12,12 +12,15 @@ from harness.errors import ImageError, RuntimeUnavailable
 from harness.runtimes.docker.engine import ASK_TIMEOUT, ask, make_client, reason
 from harness.runtimes.docker.images import Progress, classify, ensure, name_on_engine
 
+Images = Mapping[str, tuple[str, ...]]
+"""By image: the places that it may come from, best first; or the ids that the lock has for it."""
 
-def why_not(images: Mapping[str, tuple[str, ...]], policy: str) -> str:
+
+def why_not(images: Images, policy: str, ids: Images) -> str:
     """Why this stack cannot run as containers here; empty when it can. Takes a few seconds at the most."""
     try:
         ask()
-        missing = _missing(images)
+        missing = _missing(images, ids)
         if not missing:
             return ""
         if policy == "never":
@@ -31,10 +34,12 @@ def why_not(images: Mapping[str, tuple[str, ...]], policy: str) -> str:
     return next((answer for answer in answers if answer), "")
 
 
-def _missing(images: Mapping[str, tuple[str, ...]]) -> list[str]:
+def _missing(images: Images, ids: Images) -> list[str]:
     client = make_client(ASK_TIMEOUT)
     try:
-        return [image for image, places in images.items() if not name_on_engine(client, image, places)]
+        return [
+            image for image, places in images.items() if not name_on_engine(client, image, places, ids.get(image, ()))
+        ]
     finally:
         client.close()
 
@@ -56,17 +61,17 @@ def _refused(places: tuple[str, ...]) -> str:
         client.close()
 
 
-def have_images(images: Mapping[str, tuple[str, ...]], policy: str, tell: Progress) -> None:
+def have_images(images: Images, policy: str, tell: Progress, ids: Images) -> None:
     """Have every image on the engine, two pulls at a time. Raises ImageError for the first that cannot be had."""
     with ThreadPoolExecutor(max_workers=2) as pool:
-        for _ in pool.map(lambda image: _have(image, images[image], policy, tell), images):
+        for _ in pool.map(lambda image: _have(image, images[image], policy, tell, ids.get(image, ())), images):
             pass
 
 
-def _have(image: str, places: tuple[str, ...], policy: str, tell: Progress) -> None:
+def _have(image: str, places: tuple[str, ...], policy: str, tell: Progress, ids: tuple[str, ...]) -> None:
     client = make_client()
     try:
-        ensure(client, image, places, policy, tell)
+        ensure(client, image, places, policy, tell, ids)
     except (DockerException, RequestException) as error:
         raise ImageError(f"image {image}: {reason(error)}", "see the engine's log") from error
     finally:

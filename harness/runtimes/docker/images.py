@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,30 +67,37 @@ def classify(said: str) -> Refusal:
     return Refusal(said.strip() or "no reason given", False, "see the engine's log")
 
 
-def name_on_engine(client: Any, image: str, places: Iterable[str] = ()) -> str:
+def name_on_engine(client: Any, image: str, places: Iterable[str] = (), ids: Collection[str] = ()) -> str:
     """The name under which the engine has an image, empty when it has not; the very one when a digest is named.
 
-    What came from another place than its name says cannot bear its digest in its name (see `engine_name`).
+    What came from another place than its name says cannot bear its digest in its name (see `engine_name`). What was
+    loaded from an archive has no digest at all, and is the very one when its id is one of the lock's `ids`.
     """
     wanted = {parse(place).digest for place in (image, *places)} - {""}
     for name in dict.fromkeys((image, engine_name(image))):
         with suppress(ImageNotFound):
-            digests = client.images.get(name).attrs.get("RepoDigests") or []
-            if not wanted or wanted & {digest.rpartition("@")[2] for digest in digests}:
+            found = client.images.get(name)
+            digests = {digest.rpartition("@")[2] for digest in found.attrs.get("RepoDigests") or []}
+            if not wanted or wanted & digests or found.id in ids:
                 return name
     return ""
 
 
-def ensure(client: Any, image: str, places: tuple[str, ...], policy: str, tell: Progress) -> str:
+def ensure(
+    client: Any, image: str, places: tuple[str, ...], policy: str, tell: Progress, ids: Collection[str] = ()
+) -> str:
     """Have an image on the engine under the compose file's name, and return that name.
 
     `policy` is `always`, `missing` or `never`; `places` are tried in order, and what is pulled from another place is
-    tagged with the name of the compose file. Raises ImageError.
+    tagged with the name of the compose file; `ids` as for `name_on_engine`. Raises ImageError.
     """
-    if policy != "always" and name_on_engine(client, image, places):
+    if policy != "always" and name_on_engine(client, image, places, ids):
         return image
     if policy == "never":
-        raise ImageError(f"image {image} is not on the engine, and --pull is never", "`harness images load FILE`")
+        other = " as the lock has it, but another one of that name" if name_on_engine(client, image) else ""
+        raise ImageError(
+            f"image {image} is not on the engine{other}, and --pull is never", "`harness images load FILE`"
+        )
     refusals = []
     for place in places:
         tell(f"image {place}: {_size_to_pull(place, client)}")
@@ -215,8 +222,8 @@ def _export(api: Any, images: list[str]) -> Iterator[bytes]:
     yield from response.iter_content(1 << 20)
 
 
-def load(file: Path) -> list[str]:
-    """Read an archive into the engine. Returns the names of what came. Raises ImageError."""
+def load(file: Path) -> dict[str, str]:
+    """Read an archive into the engine. Returns the names of what came, with their ids. Raises ImageError."""
     try:
         with _engine() as client, file.open("rb") as source:
             loaded = client.images.load(source)
@@ -224,4 +231,4 @@ def load(file: Path) -> list[str]:
         raise ImageError(f"{file}: {reason(error)}", "name an archive that `harness images save` wrote") from error
     except OSError as error:
         raise ImageError(f"{file}: {error.strerror}", "name an archive that `harness images save` wrote") from error
-    return [tag for image in loaded for tag in image.tags]
+    return {tag: str(image.id) for image in loaded for tag in image.tags}

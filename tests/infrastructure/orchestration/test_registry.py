@@ -176,6 +176,24 @@ def test_a_lock_holds_the_digest_of_an_index_and_the_engine_pulls_that_one(serve
     assert site.on_engine()
 
 
+def test_a_loaded_image_is_held_against_the_lock_by_its_id(serve: Callable[..., Site]) -> None:
+    """An archive keeps no digest, and an image's id is the digest of its configuration: with it the locked image is
+    known again where no registry is. Source: OCI image specification, "ImageID"."""
+    site = serve()
+    put_index(site)
+    for words in (("lock", "--mirror", site.endpoint.address), ("pull", "--mirror", site.endpoint.address),
+                  ("save", "stack.tar")):  # fmt: skip
+        done = site.harness(*words)
+        assert done.returncode == 0, done.stderr
+    for found in (f"{site.name}:1", f"{site.endpoint.address}/library/{site.name}:1"):
+        subprocess.run(["docker", "rmi", found], capture_output=True, timeout=20, check=False)
+    site.child.kill()
+    loaded = site.harness("load", "stack.tar")
+    assert f"{site.name}:1: as locked" in loaded.stdout, loaded.stdout + loaded.stderr
+    done = site.harness("pull")  # asks nobody: it is there, and is the very one
+    assert done.returncode == 0, done.stderr
+
+
 def put_index(site: Site, *platforms: str) -> str:
     """Put the tag on an index that has the pushed image for these platforms; returns the index's digest."""
     base = f"/v2/library/{site.name}/manifests"

@@ -70,7 +70,20 @@ def test_save_and_load_carry_the_stack(engine: FakeEngine, capsys: pytest.Captur
     assert main(["images", "save", "stack.tar"]) == 0
     assert "stack.tar: 3 images" in capsys.readouterr().out
     assert main(["images", "load", "stack.tar"]) == 0
-    assert capsys.readouterr().out.split() == ["redis:8.6.3", "arangodb:3.12.10", "corp.test/app:1"]
+    told = [f"{name}: not locked" for name in ("redis:8.6.3", "arangodb:3.12.10", "corp.test/app:1")]
+    assert capsys.readouterr().out.splitlines() == told
+
+
+def test_what_is_loaded_is_held_against_the_lock(
+    engine: FakeEngine, capsys: pytest.CaptureFixture[str], state: Path
+) -> None:
+    good, bad = engine.image("redis:8.6.3"), engine.image("arangodb:3.12.10")
+    assert good.id != bad.id
+    (state / "stack.tar").write_text("archive")
+    entry = {"digest": DIGEST, "ids": {"linux/amd64": good.id}}
+    (state / "compose" / "images.lock.json").write_text(json.dumps({"images": {good.name: entry, bad.name: entry}}))
+    assert main(["images", "load", "stack.tar"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["redis:8.6.3: as locked", "arangodb:3.12.10: NOT the locked one"]
 
 
 @pytest.mark.parametrize("action", ["save", "load"])

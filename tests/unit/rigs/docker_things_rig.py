@@ -169,6 +169,10 @@ class FakeImage:
         return {"RepoDigests": self.digests, "Size": self.size}
 
     @property
+    def id(self) -> str:
+        return f"sha256:id-{self.name}"
+
+    @property
     def tags(self) -> list[str]:
         return [self.name]
 

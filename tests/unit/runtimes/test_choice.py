@@ -25,22 +25,22 @@ def settings(tmp_path: Path, **flags: Any) -> Settings:
 def obstacle(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Why there is no docker; nothing when it is emptied."""
     words = ["the engine is on strike"]
-    monkeypatch.setattr(choice, "_no_docker", lambda settings, images: "".join(words))
+    monkeypatch.setattr(choice, "_no_docker", lambda settings, images, ids: "".join(words))
     return words
 
 
 def test_what_is_asked_for_is_taken_whatever_is_here(tmp_path: Path, obstacle: list[str]) -> None:
-    chosen = choose_runtime(settings(tmp_path, runtime="docker"), IMAGES)
+    chosen = choose_runtime(settings(tmp_path, runtime="docker"), IMAGES, {})
     assert (chosen.runtime, chosen.reason) == (RuntimeName.DOCKER, "asked for by --runtime")
 
 
 def test_auto_takes_containers_where_they_can_be_had(tmp_path: Path, obstacle: list[str]) -> None:
     obstacle.clear()
-    assert choose_runtime(settings(tmp_path), IMAGES).runtime is RuntimeName.DOCKER
+    assert choose_runtime(settings(tmp_path), IMAGES, {}).runtime is RuntimeName.DOCKER
 
 
 def test_auto_falls_back_and_says_why(tmp_path: Path, obstacle: list[str]) -> None:
-    chosen = choose_runtime(settings(tmp_path), IMAGES)
+    chosen = choose_runtime(settings(tmp_path), IMAGES, {})
     assert (chosen.runtime, chosen.reason) == (RuntimeName.PROCESS, "auto: the engine is on strike")
 
 
@@ -49,20 +49,20 @@ def test_in_ci_auto_falls_back_only_when_allowed_by_name(
 ) -> None:
     monkeypatch.setenv("CI", "true")
     with pytest.raises(RuntimeUnavailable, match=r"does not fall back to processes: the engine is on strike"):
-        choose_runtime(settings(tmp_path), IMAGES)
-    allowed = choose_runtime(settings(tmp_path, allow_degrade="true"), IMAGES)
+        choose_runtime(settings(tmp_path), IMAGES, {})
+    allowed = choose_runtime(settings(tmp_path, allow_degrade="true"), IMAGES, {})
     assert allowed.runtime is RuntimeName.PROCESS
 
 
 def test_without_a_socket_and_docker_host_nobody_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     monkeypatch.setattr(Path, "exists", lambda self: False)
-    assert choice._no_docker(settings(tmp_path), IMAGES).startswith("no docker engine: no DOCKER_HOST")
+    assert choice._no_docker(settings(tmp_path), IMAGES, {}).startswith("no docker engine: no DOCKER_HOST")
 
 
 def test_an_engine_that_is_named_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
-    assert "docker engine at tcp://127.0.0.1:1 does not answer" in choice._no_docker(settings(tmp_path), IMAGES)
+    assert "docker engine at tcp://127.0.0.1:1 does not answer" in choice._no_docker(settings(tmp_path), IMAGES, {})
 
 
 def test_binaries_are_found_for_kinds_only(tmp_path: Path) -> None:

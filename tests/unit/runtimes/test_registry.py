@@ -40,6 +40,16 @@ def test_an_index_has_a_size_per_architecture_and_attestations_are_none(served: 
     assert found.digest == served.digest("a/b", "1")
 
 
+def test_the_id_that_an_engine_gives_an_image_is_its_configurations_digest(served: RegistryScript) -> None:
+    """Source: OCI image specification, "ImageID"."""
+    served.put("a", "1", {"layers": [{"size": 2}], "config": {"size": 1, "digest": "sha256:c0"}})
+    assert describe(f"{served.host}/a:1").ids == {"": "sha256:c0"}
+    of_amd = served.put("b", "amd", {"layers": [], "config": {"size": 1, "digest": "sha256:a0"}})
+    platform = {"os": "linux", "architecture": "amd64"}
+    served.put("b", "1", {"manifests": [{"digest": of_amd, "platform": platform}]})
+    assert describe(f"{served.host}/b:1").ids == {"linux/amd64": "sha256:a0"}
+
+
 def test_a_digest_that_is_not_told_is_counted(served: RegistryScript) -> None:
     served.tells_digest = False
     served.put("a", "1", manifest(1))
@@ -166,8 +176,10 @@ def test_a_helper_is_not_asked_where_no_login_is_needed(served: RegistryScript, 
 
 def test_a_lock_that_was_written_is_read_again(tmp_path: Path) -> None:
     file = tmp_path / "images.lock.json"
-    write_lock(file, [Described("redis:8", "sha256:ab", {"linux/amd64": 1, "linux/arm64": 2}, True)], BOTH)
+    ids = {"linux/amd64": "sha256:a0", "linux/arm64": "sha256:a1"}
+    write_lock(file, [Described("redis:8", "sha256:ab", {"linux/amd64": 1, "linux/arm64": 2}, True, ids)], BOTH)
     lock = Lock.read(file)
+    assert lock.ids == {"redis:8": ("sha256:a0", "sha256:a1")}
     assert lock.locked("redis:8") == "redis:8@sha256:ab"
     assert lock.locked("redis:9") == "redis:9"
     assert lock.locked("redis:8@sha256:cd") == "redis:8@sha256:cd"

@@ -70,7 +70,7 @@ def test_a_place_that_cannot_be_written_is_told(engine: FakeEngine, tmp_path: Pa
 def test_an_archive_is_loaded_and_its_names_told(engine: FakeEngine, tmp_path: Path) -> None:
     engine.image("a:1")
     (tmp_path / "stack.tar").write_text("archive")
-    assert load(tmp_path / "stack.tar") == ["a:1"]
+    assert load(tmp_path / "stack.tar") == {"a:1": "sha256:id-a:1"}
     assert engine.asked("images.load") == ["archive"]
 
 
