@@ -150,6 +150,22 @@ def test_an_overlay_adds_to_lists_and_replaces_commands(tmp_path: Path) -> None:
     assert (found.health.test, found.health.retries) == (("CMD", "b"), 9)
 
 
+def test_an_overlays_volume_takes_the_place_of_one_at_the_same_path(tmp_path: Path) -> None:
+    """Compose knows a volume by where it is seen. Source: the Compose specification, "Merge", "Unique resources"."""
+    for name in ("a.conf", "b.conf"):
+        (tmp_path / name).touch()
+    (tmp_path / "more").mkdir()
+    found = one(
+        tmp_path,
+        "volumes: ['./a.conf:/etc/x.conf:ro', 'data:/data', /scratch]\n",
+        "volumes: ['./b.conf:/etc/x.conf:ro', {type: volume, source: other, target: /data}, './more:/more']",
+        rest="volumes: {data: {}, other: {}}",
+    )
+    named = [(mount.target, Path(mount.source).name) for mount in found.mounts if mount.target != "/scratch"]
+    assert named == [("/etc/x.conf", "b.conf"), ("/data", "other"), ("/more", "more")]
+    assert len(found.mounts) == len(named) + 1, "an anonymous one stays"
+
+
 def test_an_overlay_may_add_a_service_and_name_a_place_of_its_own(tmp_path: Path) -> None:
     found = read(tmp_path, "services: {a: {image: x}}", "name: n\nservices:\n  b: {image: y, depends_on: [a]}")
     assert (found.name, list(found.services)) == ("n", ["a", "b"])
