@@ -177,7 +177,13 @@ OPTIONS: tuple[Option, ...] = (
         False,
         "With CI set, let `auto` fall back to the process runtime when docker does not answer.",
     ),
-    Option("binaries", programs, (), "Real servers to use, as kind=path (consul=/opt/consul).", "KIND=PATH"),
+    Option(
+        "binaries",
+        programs,
+        (),
+        "Real servers to use, as kind=path (consul=/opt/consul); kind=emulator for none although one is on PATH.",
+        "KIND=PATH",
+    ),
 )
 
 INTERNAL_VARIABLES = frozenset(

@@ -47,13 +47,20 @@ def _no_docker(settings: Settings, images: Mapping[str, tuple[str, ...]], ids: M
     return why_not(images, settings["pull"], ids)
 
 
+NO_BINARY = "emulator"
+"""What `--binaries` names instead of a path where the emulator is wanted although a real server may be on PATH."""
+
+
 def find_binaries(settings: Settings, services: Mapping[str, ServicePlan]) -> dict[str, Binary | None]:
     """The real server of each service, None where none is found. Raises PlanError for a bad `--binaries`."""
     configured = dict(item.partition("=")[::2] for item in settings["binaries"])
     for kind in configured:
         kind_named(kind)
+    emulated = {kind for kind, program in configured.items() if program == NO_BINARY}
     return {
-        name: kind_named(service.kind).find_binary(configured.get(service.kind, ""))
+        name: None
+        if service.kind in emulated
+        else kind_named(service.kind).find_binary(configured.get(service.kind, ""))
         for name, service in services.items()
         if service.kind
     }

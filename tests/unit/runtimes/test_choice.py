@@ -75,3 +75,15 @@ def test_binaries_are_found_for_kinds_only(tmp_path: Path) -> None:
     assert found["cache"] is not None
     with pytest.raises(PlanError, match="unknown kind 'reddis'"):
         find_binaries(settings(tmp_path, binaries="reddis=/x"), services)
+
+
+def test_an_emulator_can_be_asked_for_although_a_real_server_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "redis-server"
+    program.write_text("#!/bin/sh\necho 'Redis server v=7.0.15 sha=0'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    services = {"cache": service("cache", kind="redis")}
+    assert find_binaries(settings(tmp_path), services)["cache"] is not None
+    assert find_binaries(settings(tmp_path, binaries="redis=emulator"), services) == {"cache": None}
