@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 
 from harness.keeper.client import RemoteStack
 from harness.keeper.leases import Leases
 from harness.model import Endpoint, Port, Source
 from harness.probes.poll import Deadline, poll
+from harness.pytest_plugin.session import session_of
 from harness.runtimes.child import Child
 from harness.services import kind_named
 
@@ -84,6 +86,40 @@ def own_server(stack: RemoteStack) -> Callable[[str], list[str]]:
         return pytest.skip("not verified: needs a server of its own")
 
     return command
+
+
+@pytest.fixture(scope="session")
+def collector_parts(pytestconfig: pytest.Config) -> frozenset[str]:
+    """The types of component in the configuration that the stack's Collector is started with; empty when not known."""
+    found: set[str] = set()
+    for service in session_of(pytestconfig).planned[0].services.values():
+        words = {word.partition("=")[2] or word for word in service.command}
+        if service.kind == "otel_collector":
+            found.update(*(_types(Path(one.source)) for one in service.mounts if one.target in words))
+    return frozenset(found)
+
+
+def _types(config: Path) -> set[str]:
+    read = yaml.safe_load(config.read_text(encoding="utf-8"))
+    groups = (read.get(group) or {} for group in ("extensions", "exporters", "connectors"))
+    return {name.partition("/")[0] for group in groups for name in group}
+
+
+@pytest.fixture
+def health_check(collector_parts: frozenset[str]) -> None:
+    """Skips where the stack's Collector is configured without its health check, a contrib part."""
+    _has("health_check", collector_parts)
+
+
+@pytest.fixture
+def scraping(collector_parts: frozenset[str]) -> None:
+    """Skips where the stack's Collector is configured without the exporter that others scrape, a contrib part."""
+    _has("prometheus", collector_parts)
+
+
+def _has(part: str, parts: frozenset[str]) -> None:
+    if parts and part not in parts:
+        pytest.skip(f"not verified: the stack's Collector is configured without {part}")
 
 
 def _ending(child: Child) -> str:

@@ -130,13 +130,18 @@ def _decode_value(value: Any, default: Any, where: str) -> Any:
         try:
             return float(value) * 1e-9 if isinstance(value, int) else parse_seconds(str(value))
         except ValueError as error:
-            raise ConfigError(f"'{where}' {error}") from error
+            raise ConfigError(f"'{where}' {_without_value(str(error))}") from error
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     wanted = type(default) if not isinstance(default, AnyMap) else dict
     if isinstance(value, wanted) and isinstance(value, bool) == isinstance(default, bool):
         return value
     raise ConfigError(f"'{where}' expected type '{_go_type(default)}', got unconvertible type '{_go_type(value)}'")
+
+
+def _without_value(text: str) -> str:
+    """Go's message about a duration less what it quotes: a configuration may hold secrets. Source: mapstructure 2.4."""
+    return "time: unknown unit" if text.startswith("time: unknown unit ") else text.rpartition(" ")[0]
 
 
 def _go_type(value: Any) -> str:

@@ -88,6 +88,7 @@ def test_the_graph_that_traces_show_is_stored_and_equals_the_declared_one(
     assert list(database.aql.execute(AFFECTED, bind_vars={"failed": "services/consul"})) == ["caller", "front"]
 
 
+@pytest.mark.usefixtures("scraping")
 def test_the_collector_counts_the_same_calls_between_services(
     shop: Deployment, namespace: Namespace, otel_collector: CollectorClient, called: list[Call]
 ) -> None:

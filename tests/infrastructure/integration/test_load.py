@@ -49,6 +49,7 @@ def load(deployment: Deployment, caller: Caller, callers: int, seconds: float) -
     return history
 
 
+@pytest.mark.usefixtures("scraping")
 @pytest.mark.parametrize(
     ("callers", "seconds"),
     [pytest.param(8, 2, id="8-callers"), pytest.param(50, 10, id="50-callers", marks=pytest.mark.slow)],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from harness.probes.exposition import Sample, samples
 from harness.probes.poll import Deadline, NotYet, poll
 from harness.services.http_session import ServiceSession
@@ -103,6 +105,7 @@ def span_id(span: dict[str, Any]) -> str:
     return base64.b64decode(span["spanId"]).hex()
 
 
+@pytest.mark.usefixtures("scraping")
 def test_an_exemplar_at_the_collector_leads_to_a_request_of_the_service(
     shop: Deployment, caller: Caller, traces: Traces, otel_collector: CollectorClient, key: str
 ) -> None:
@@ -127,6 +130,7 @@ def test_an_exemplar_at_the_collector_leads_to_a_request_of_the_service(
     assert exemplar["span_id"] in {span_id(span) for span in spans if span["instance"] == instance.name}
 
 
+@pytest.mark.usefixtures("scraping")
 def test_a_request_that_fails_is_an_error_in_trace_log_and_span_metrics(
     shop: Deployment, caller: Caller, traces: Traces, otel_collector: CollectorClient, key: str
 ) -> None:

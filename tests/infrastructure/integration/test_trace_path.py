@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
 from opentelemetry.trace import SpanKind, Status, StatusCode, format_span_id, format_trace_id
 
 from harness.probes.poll import Deadline, NotYet, poll
@@ -124,6 +125,7 @@ def test_a_trace_sent_through_the_collector_is_found_by_traceql_in_grafana(
     assert poll(ask, Deadline.after(SEARCHED_WITHIN), query) == expected
 
 
+@pytest.mark.usefixtures("scraping")
 def test_spans_become_call_counts_by_service_and_status(otel_collector: CollectorClient, namespace: Namespace) -> None:
     """The Collector's span metrics count every call once, split by status: the base of every error-rate alert.
 

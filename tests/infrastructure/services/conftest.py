@@ -17,6 +17,7 @@ from harness.keeper.client import RemoteHandle, RemoteStack
 from harness.model import Endpoint
 from harness.probes.http import expect
 from harness.probes.otlp_sink import OtlpSink
+from harness.probes.tcp import listens
 from harness.pytest_plugin.fixtures import Namespace
 from harness.runtimes.child import Child
 from harness.services import SERVICES
@@ -94,15 +95,22 @@ def collector_file(tmp_path: Path) -> Callable[..., Path]:
 def start_collector(
     own_server: Callable[[str], list[str]], private_process: Callable[..., Child]
 ) -> Callable[..., Child]:
-    """`start_collector(file, metrics, environment={})`: a Collector of this test alone, once its own metrics are there.
+    """`start_collector(file, metrics, receiver, ..., environment={})`: a Collector of this test alone, once it serves its
+    own metrics, which it does first, and its receivers listen.
 
     Skipped where the build that is here lacks a component.
     """
 
-    def start(file: Path, metrics: Endpoint, environment: Mapping[str, str] | None = None) -> Child:
+    def start(
+        file: Path, metrics: Endpoint, *receivers: Endpoint, environment: Mapping[str, str] | None = None
+    ) -> Child:
+        def started() -> None:
+            expect(200, metrics, "/metrics")
+            listens(*receivers)
+
         command = [*own_server("otel_collector"), f"--config={file}"]
         try:
-            return private_process(command, lambda: expect(200, metrics, "/metrics"), environment)
+            return private_process(command, started, environment)
         except ServiceExited as ending:
             if "unknown type" in str(ending):
                 pytest.skip("not verified: this build of the Collector lacks a component of contrib")

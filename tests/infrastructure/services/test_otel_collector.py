@@ -123,6 +123,7 @@ def test_only_posts_to_the_paths_of_signals_are_taken(otel_collector: CollectorC
     assert [(answer.status_code, answer.json()) for answer in taken] == [(200, {"partialSuccess": {}})] * 2
 
 
+@pytest.mark.usefixtures("health_check")
 def test_health_tells_since_when_it_is_up(otel_collector: CollectorClient) -> None:
     """The health check of load balancers and orchestrators: a status, and how long. Source: healthcheckextension."""
     answer = otel_collector.health.get("/")
@@ -133,6 +134,7 @@ def test_health_tells_since_when_it_is_up(otel_collector: CollectorClient) -> No
     assert otel_collector.health.get("/").json()["upSince"] == seen["upSince"]
 
 
+@pytest.mark.usefixtures("scraping")
 def test_calls_and_their_durations_are_counted_by_service_operation_and_status(
     otel_collector: CollectorClient, otlp: Endpoint, marks: dict[str, str]
 ) -> None:
@@ -153,6 +155,7 @@ def test_calls_and_their_durations_are_counted_by_service_operation_and_status(
     assert total(page, f"{duration}_count", **mine) == 4
 
 
+@pytest.mark.usefixtures("scraping")
 def test_a_call_between_services_is_an_edge_of_the_service_graph(
     otel_collector: CollectorClient, otlp: Endpoint, marks: dict[str, str]
 ) -> None:
@@ -174,6 +177,7 @@ def test_a_call_between_services_is_an_edge_of_the_service_graph(
     assert seconds == pytest.approx(0.02)
 
 
+@pytest.mark.usefixtures("scraping")
 def test_metrics_of_an_application_are_scraped_with_its_labels(
     otel_collector: CollectorClient, marks: dict[str, str]
 ) -> None:
@@ -194,6 +198,7 @@ def test_metrics_of_an_application_are_scraped_with_its_labels(
     scraped(otel_collector, "items_stock", 7, job=marks["service.name"])
 
 
+@pytest.mark.usefixtures("scraping")
 def test_an_exemplar_leads_from_a_metric_to_the_trace_that_made_it(
     otel_collector: CollectorClient, tempo: ServiceSession, marks: dict[str, str]
 ) -> None:
@@ -215,6 +220,7 @@ def test_an_exemplar_leads_from_a_metric_to_the_trace_that_made_it(
     forwarded(tempo, expected["trace_id"], 1)
 
 
+@pytest.mark.usefixtures("scraping")
 def test_span_metrics_carry_exemplars_of_their_spans(
     otel_collector: CollectorClient, otlp: Endpoint, marks: dict[str, str]
 ) -> None:

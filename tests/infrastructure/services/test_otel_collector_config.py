@@ -39,7 +39,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "unknown component": ({"processors": {"nosuch": {}}}, "nosuch"),
     "undefined exporter": ({"service": {"pipelines": {"traces": {"exporters": ["debug/gone"]}}}}, "debug/gone"),
     "unknown key": ({"exporters": {"otlp_http": {"endpiont": "x"}}}, "endpiont"),
-    "no duration": ({"exporters": {"otlp_http": {"timeout": "soon"}}}, "soon"),
+    "no duration": ({"exporters": {"otlp_http": {"timeout": "soon"}}}, "'timeout' time: invalid duration\n"),
     "batch sizes": (
         processor("batch", send_batch_size=10, send_batch_max_size=5),
         "send_batch_max_size must be greater or equal to send_batch_size",

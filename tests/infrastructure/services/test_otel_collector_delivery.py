@@ -124,7 +124,7 @@ def collector(
         if any("health_check" in change.get("extensions", {}) for change in changes):
             changes = (*changes, {"extensions": {"health_check": {"endpoint": health.address}}})
         file = collector_file(configuration(otlp, metrics, sink), *changes)
-        return Own(start_collector(file, metrics), otlp, metrics, health, sink)
+        return Own(start_collector(file, metrics, otlp), otlp, metrics, health, sink)
 
     return start
 

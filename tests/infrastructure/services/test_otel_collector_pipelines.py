@@ -87,7 +87,8 @@ def collector(
     def start(change: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> Own:
         otlp, grpc, metrics = lease("otlp_http"), lease("otlp_grpc", "grpc"), lease("metrics")
         config = configuration(otlp.address, grpc.address, metrics, sink.endpoint.url)
-        server = start_collector(collector_file(config, change or {}), metrics, environment)
+        file = collector_file(config, change or {})
+        server = start_collector(file, metrics, otlp, grpc, environment=environment)
         return Own(server, otlp, grpc, metrics, sink)
 
     return start

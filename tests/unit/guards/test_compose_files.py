@@ -16,9 +16,6 @@ from tests.unit.rigs.core_rig import ROOT
 
 COMPOSE = ROOT / "compose"
 FILES = sorted(COMPOSE.glob("*.yml"))
-UNMOUNTED = {
-    "config/otel_collector/core.yaml": "for a Collector without contrib parts, which a user's own compose file names",
-}
 EXACT = re.compile(r"\d+\.\d+\.\d+([.-][\w.]+)?")
 
 
@@ -103,4 +100,4 @@ def test_every_file_under_config_is_named_by_a_mount() -> None:
         for path in (COMPOSE / "config").rglob("*")
         if path.is_file() and not any(path == mount or path.is_relative_to(mount) for mount in named)
     }
-    assert orphans - UNMOUNTED.keys() == set()
+    assert orphans == set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -123,6 +124,7 @@ def test_a_working_service_is_ready_and_tells_its_version(script: Script, kind: 
         ("arangodb", "GET /_admin/server/availability", (503, ""), "HTTP 503"),
         ("tempo", "GET /api/v2/traces/*", (404, ""), "HTTP 404"),
         ("otel_collector", "POST /v1/traces", (503, "full"), "HTTP 503 full"),
+        ("otel_collector", "GET /", (503, "unavailable"), "HTTP 503 unavailable"),
         ("otel_collector", "GET /metrics", (200, "otelcol_receiver_accepted_spans{a=\"b\"} 1\n"), "and not counted"),
     ],
 )  # fmt: skip
@@ -142,6 +144,14 @@ def test_a_collector_without_a_version_falls_back_to_the_pin(script: Script) -> 
         "GET /metrics": lambda request: (200, f"otelcol_receiver_accepted_spans{{}} {next(lines)}\n"),
     }  # fmt: skip
     assert kind_named("otel_collector").ready(script.handle("otlp_http", "health", "metrics")) == "1.0"
+
+
+def test_a_collector_built_without_a_health_check_is_judged_by_what_it_takes(script: Script) -> None:
+    """The extension is a contrib part: a core build that counts what it is sent works."""
+    script.answers = collector_answers(script)
+    handle = script.handle("otlp_http", "health", "metrics")
+    nobody = {**handle.endpoints, "health": Endpoint("health", "127.0.0.1", 1, "http")}
+    assert kind_named("otel_collector").ready(replace(handle, endpoints=nobody)) == "0.159.0"
 
 
 def test_accepted_spans_of_all_transports_add_up(script: Script) -> None:

@@ -78,7 +78,7 @@ def decoded(**changes: Any) -> Settings:
         ({"exporters": {"nosuch": None}}, '\'exporters\' unknown type: "nosuch" for id: "nosuch"'),
         ({"exporters": {"otlp_grpc": {"endpoint": "x:1", "nosuch": 1}}}, "'' has invalid keys: nosuch"),
         ({"exporters": {"otlp_grpc": {"tls": {"bad": 1}}}}, "'tls' has invalid keys: bad"),
-        ({"exporters": {"otlp_grpc": {"endpoint": "x:1", "timeout": "5"}}}, 'time: missing unit in duration "5"'),
+        ({"exporters": {"otlp_grpc": {"endpoint": "x:1", "timeout": "5"}}}, "'timeout' time: missing unit in duration"),
         ({"exporters": {"otlp_grpc": None}}, 'exporters::otlp_grpc: requires a non-empty "endpoint"'),
         ({"exporters": {"otlp_http": None}}, "at least one endpoint must be specified"),
         (
