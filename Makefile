@@ -42,6 +42,10 @@ smoke: $(READY) ## A yes or no on a live environment, without harming it (TARGET
 layers-proof: $(READY) ## Layers 1 and 2 proven: guarantees mapped, runtimes, real servers, shuffled order (ARGS="--seeds 3")
 	@$(BIN)/python scripts/layers-proof $(ARGS)
 
+.PHONY: conformance
+conformance: $(READY) ## Emulators held against captures and real servers (ARGS="--binaries consul=PATH,tempo=PATH")
+	@$(BIN)/python scripts/conformance $(ARGS)
+
 .PHONY: failover-proof
 failover-proof: $(READY) ## The failover layer proven: controls, known-truth loss, equal verdicts in 10 repeats, both runtimes (ARGS="--offline")
 	@$(BIN)/python benchmarks/failover_proof.py $(ARGS)

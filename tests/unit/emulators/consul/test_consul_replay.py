@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -230,7 +230,9 @@ SETUP = {
 """What the captured session did between two captured calls."""
 
 
-def test_captured_calls_replay_equal_but_for_the_listed_ones(target: str) -> None:
+def test_captured_calls_replay_equal_but_for_the_listed_ones(
+    target: str, record_testsuite_property: Callable[[str, object], None]
+) -> None:
     emulator = Emulator("-node=dev1", profile="1.8")
     try:
         replayer = Replayer(emulator, target)
@@ -238,6 +240,8 @@ def test_captured_calls_replay_equal_but_for_the_listed_ones(target: str) -> Non
             replayer.run(file)
     finally:
         emulator.stop()
+    record_testsuite_property("exchanges", len(replayer.equal) - 1)  # this test counts as one
+    record_testsuite_property("listed", len(DIFFERENT))
     unexpected = {name: why for name, why in replayer.unequal.items() if name not in DIFFERENT}
     assert not unexpected, "\n\n".join(f"{name}\n{why}" for name, why in unexpected.items())
     assert not set(DIFFERENT) & replayer.equal, "these replay equal now: take them off the list"
