@@ -15,8 +15,7 @@ _PAIR_KEYS = frozenset({"environment", "sysctls", "labels"})
 
 
 def merged(base: Any, over: Any, key: str = "") -> Any:
-    """Compose's merge: mappings by key, sequences appended, commands and single values replaced, volumes by the path
-    inside the container. Source: the Compose specification, "Merge", "Unique resources"."""
+    """Compose's merge: mappings by key, sequences appended, commands and single values replaced."""
     if isinstance(base, Tagged):
         base = base.value if base.tag == "override" else None
     if key in _PAIR_KEYS and isinstance(base, (dict, list)) and isinstance(over, (dict, list)):
@@ -26,8 +25,6 @@ def merged(base: Any, over: Any, key: str = "") -> Any:
     if isinstance(base, dict) and isinstance(over, dict):
         both = {name: merged(base[name], over[name], str(name)) for name in base.keys() & over.keys()}
         return {**base, **over, **both}
-    if key == "volumes" and isinstance(base, list) and isinstance(over, list):
-        return list(({_target(item): item for item in base} | {_target(item): item for item in over}).values())
     if isinstance(base, list) and isinstance(over, list) and key not in _REPLACED_LISTS:
         replaced = {_target(item) for item in over} if key in _UNIQUE_TARGETS else set()
         kept = [item for item in base if item in over or _target(item) not in replaced]
@@ -46,14 +43,6 @@ def _target(item: Any) -> str:
 def _by_name(pairs: dict[Any, Any] | list[Any]) -> dict[Any, Any]:
     """Both forms of pairs as a mapping; what is wrong with them is found when the service is parsed."""
     return pairs if isinstance(pairs, dict) else schema.pairs(pairs)
-
-
-def _target(volume: Any) -> str:
-    """Where a volume is seen inside the container, in either form: what another one at the same place replaces."""
-    if isinstance(volume, dict):
-        return str(volume.get("target", volume))
-    _, colon, rest = str(volume).partition(":")
-    return rest.partition(":")[0] if colon else str(volume)
 
 
 def _needs(needed: Any) -> dict[Any, Any]:

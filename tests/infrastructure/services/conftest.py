@@ -95,8 +95,8 @@ def collector_file(tmp_path: Path) -> Callable[..., Path]:
 def start_collector(
     own_server: Callable[[str], list[str]], private_process: Callable[..., Child]
 ) -> Callable[..., Child]:
-    """`start_collector(file, metrics, receiver, ..., environment={})`: a Collector of this test alone, once it serves its
-    own metrics, which it does first, and its receivers listen.
+    """`start_collector(file, metrics, receiver, ..., environment={})`: a Collector of this test alone, once it
+    serves its own metrics, which it does first, and its receivers listen.
 
     Skipped where the build that is here lacks a component.
     """

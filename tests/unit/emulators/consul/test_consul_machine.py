@@ -148,8 +148,10 @@ class Locks(RuleBasedStateMachine):
     @rule(session=sessions)
     def renew(self, session: str) -> None:
         """The end moves; a session that has ended does not come back."""
-        renewed = self.world.server.sessions.renew(session)
-        assert (renewed is not None) is (session in self.alive)
+        found = self.world.server.sessions.find(session)
+        assert (found is not None) is (session in self.alive)
+        if found:
+            self.world.server.sessions.renew(found)
         if held := self.alive.get(session):
             ends = self.world.timers.now() + 2 * held.ttl if held.ttl else held.ends
             self.alive[session] = replace(held, ends=ends)
