@@ -207,6 +207,8 @@ def test_the_cheapest_path_goes_by_the_weight_of_its_calls(telemetry: Telemetry)
     assert list(telemetry.db.aql.execute(query)) == [
         [20, ["checkout", "shipping", "ledger"]], [110, ["checkout", "payment", "ledger"]]
     ]  # fmt: skip
+    equal = f"FOR p IN OUTBOUND ALL_SHORTEST_PATHS {where.removesuffix(options)} RETURN p.vertices[1]._key"
+    assert sorted(telemetry.names(equal)) == ["payment", "shipping"], "not every path of the fewest calls"
     best = telemetry.names(f"FOR v IN OUTBOUND SHORTEST_PATH {where} RETURN v._key")
     assert best == ["checkout", "shipping", "ledger"]
     calls.update({"_key": "checkout:shipping", "ms": 200})
@@ -273,3 +275,19 @@ def test_a_graphs_definition_is_kept_and_its_name_taken_once(telemetry: Telemetr
         404,
         1924,
     )
+
+
+def test_a_graph_takes_in_new_collections_and_refuses_what_it_has(telemetry: Telemetry) -> None:
+    """/_api/gharial/{graph}/vertex and /edge: collections join with their rules (1938, 1920 for a second time), and
+    one that leaves keeps its documents."""
+    graph = telemetry.graph
+    graph.create_vertex_collection("teams").insert({"_key": "shop"})
+    owns = {"from_vertex_collections": ["teams"], "to_vertex_collections": ["services"]}
+    graph.create_edge_definition("owns", **owns).insert({"_from": "teams/shop", "_to": "services/cart"})
+    assert graph.vertex_collections() == ["services", "teams"]
+    assert refusal(lambda: graph.create_vertex_collection("teams")) == (400, 1938)
+    assert refusal(lambda: graph.create_edge_definition("owns", **owns)) == (400, 1920)
+    assert telemetry.names("FOR v IN OUTBOUND 'teams/shop' GRAPH 'topology' RETURN v._key") == ["cart"]
+    assert graph.delete_edge_definition("owns")
+    assert telemetry.names("FOR v IN OUTBOUND 'teams/shop' GRAPH 'topology' RETURN v._key") == []
+    assert telemetry.db.collection("owns").count() == 1
