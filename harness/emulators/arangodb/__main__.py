@@ -12,22 +12,12 @@ from pathlib import Path
 from harness.emulators.arangodb import VERSION
 from harness.emulators.arangodb.defects import DEFECTS
 from harness.emulators.arangodb.log import DirectoryBusyError, Log
-from harness.emulators.arangodb.options import Options, read_options
+from harness.emulators.arangodb.options import read_options
 from harness.emulators.arangodb.server import Server
 from harness.emulators.arangodb.wire.app import App
 from harness.emulators.runner import HttpListener, listen, refuse, serve, setup_logging, take_defects
 
 _PORT_BLOCKED, _LOCKED = 21, 22
-_LEVELS = {"trace": logging.DEBUG, "debug": logging.DEBUG, "warning": logging.WARNING, "error": logging.ERROR}
-
-
-def _open_log(options: Options) -> None:
-    """Log to stderr or, with `--log.output file://PATH`, to that file."""
-    if options.log_output.startswith("file://"):
-        target = os.open(options.log_output.removeprefix("file://"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        os.dup2(target, sys.stderr.fileno())
-    setup_logging(_LEVELS.get(options.log_level.lower(), logging.INFO))
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
 
 async def _sweep(server: Server) -> None:
@@ -49,7 +39,8 @@ def main() -> None:
         print(f"{VERSION}\n\nserver-version: {VERSION}\nlicense: community\nrocksdb-version: emulated")
         return
     options = read_options(argv[1:] if argv and Path(argv[0]).name == "arangod" else argv, os.environ)
-    _open_log(options)
+    setup_logging()
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     try:
         log = Log(options.directory) if options.directory else None
     except DirectoryBusyError as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from harness.emulators.arangodb.indexes import Document, EdgeIndex, Index, SortedIndex
+from harness.emulators.arangodb.aql.values import sort_key
+from harness.emulators.arangodb.indexes import EDGE_INDEX, Document, Index
 
 DOCUMENT, EDGE = 2, 3
 
@@ -26,15 +27,14 @@ class Collection:
         self.current: dict[str, Document] = {}
         self.history: dict[str, list[tuple[int, Document | None]]] = {}
         self.pending: dict[str, tuple[int, Document | None]] = {}
-        self.edges = EdgeIndex()
-        own: list[Index] = [self.edges] if self.kind == EDGE else []
-        self.indexes: list[Index] = [*own, *map(SortedIndex, definition["indexes"])]
+        self._ends = {end: Index(EDGE_INDEX, end) for end in ("_from", "_to") if self.kind == EDGE}
+        self.indexes: list[Index] = [*self._ends.values(), *map(Index, definition["indexes"])]
         self.exclusive_owner = 0
         self.writers: set[int] = set()
 
     def definition(self) -> dict[str, Any]:
         """What the journal keeps of it, its documents apart."""
-        indexes = [index.definition for index in self.indexes if isinstance(index, SortedIndex)]
+        indexes = [index.definition for index in self.indexes if index.definition is not EDGE_INDEX]
         return {"id": self.id, "name": self.name, "type": self.kind, "facts": self.facts, "indexes": indexes}
 
     @property
@@ -46,6 +46,10 @@ class Collection:
         """An index by name or numeric id."""
         found = (one for one in self.indexes if name_or_id in (one.definition["name"], one.definition["id"]))
         return next(found, None)
+
+    def edges_at(self, end: str, vertex: str) -> Iterator[str]:
+        """The keys of the edges that may have a vertex as `_from` or `_to`."""
+        return self._ends[end].keys_of((sort_key(vertex),))
 
     def fill(self, index: Index) -> None:
         """Enter every version of every document that anybody can still see into an index."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from harness.emulators.arangodb.ticks import Ticks
 
 _KEY = re.compile(r"[A-Za-z0-9_\-:.@()+,=;$!*'%]{1,254}\Z")
 _ID = re.compile(r"[^/]{1,256}/[A-Za-z0-9_\-:.@()+,=;$!*'%]{1,254}\Z")
+Make = Callable[[Document], Document]
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class WriteOptions:
     overwrite_mode: str = "conflict"
     ignore_revs: bool = True
     version_attribute: str = ""
+    match: str | None = None
+    """The revision a changed document must have, as If-Match asks."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,8 @@ class Documents:
 
     def insert(self, trx: Transaction, into: Collection, body: Any, options: WriteOptions) -> Outcome:
         """Store a new document. Raises ArangoError 1210, 1221, 1222, 1227, 1233, 1620, 1200."""
-        _check_object(body)
-        key = self._key(into, body)
-        existing = trx.get(into, key) or (None if key in into.pending else into.current.get(key))
+        key = self._key(into, _object(body))
+        existing = trx.get(into, key)
         if existing is None:
             return self._store(trx, into, None, self._assemble(into, key, body))
         if options.overwrite_mode == "ignore":
@@ -96,33 +99,27 @@ class Documents:
             raise ArangoError(1200, status=412, extra={name: doc[name] for name in ("_id", "_key", "_rev")})
         return doc
 
-    def update(
-        self, trx: Transaction, coll: Collection, key: str, body: Any, options: WriteOptions, match: str | None = None
-    ) -> Outcome:
+    def update(self, trx: Transaction, coll: Collection, key: str, body: Any, options: WriteOptions) -> Outcome:
         """Merge `body` into a document. Raises ArangoError 1202, 1227, 1620, 1200."""
-        old = self._before(trx, coll, key, body, options, match)
-        if _is_outdated(old, body, options.version_attribute):
-            return Outcome(old, old, written=False)
-        changes = {name: value for name, value in body.items() if name not in ("_key", "_id", "_rev")}
-        merged = merge(old, changes, options.keep_null, options.merge_objects)
-        return self._store(trx, coll, old, self._assemble(coll, key, merged))
+        changes = {name: value for name, value in _object(body).items() if name not in ("_key", "_id", "_rev")}
 
-    def replace(
-        self, trx: Transaction, coll: Collection, key: str, body: Any, options: WriteOptions, match: str | None = None
-    ) -> Outcome:
+        def merged(old: Document) -> Document:
+            return merge(old, changes, options.keep_null, options.merge_objects)
+
+        return self._change(trx, coll, key, body, options, merged)
+
+    def replace(self, trx: Transaction, coll: Collection, key: str, body: Any, options: WriteOptions) -> Outcome:
         """Put `body` in a document's place. Raises ArangoError 1202, 1227, 1620, 1200."""
-        old = self._before(trx, coll, key, body, options, match)
+        return self._change(trx, coll, key, _object(body), options, lambda _old: body)
+
+    def _change(
+        self, trx: Transaction, coll: Collection, key: str, body: Document, options: WriteOptions, make: Make
+    ) -> Outcome:
+        own = None if options.ignore_revs else body.get("_rev")
+        old = self.fetch(trx, coll, key, options.match or own)
         if _is_outdated(old, body, options.version_attribute):
             return Outcome(old, old, written=False)
-        return self._store(trx, coll, old, self._assemble(coll, key, body, old))
-
-    def _before(
-        self, trx: Transaction, coll: Collection, key: str, body: Any, options: WriteOptions, match: str | None
-    ) -> Document:
-        _check_object(body)
-        if match is None and not options.ignore_revs and isinstance(body.get("_rev"), str):
-            match = body["_rev"]
-        return self.fetch(trx, coll, key, match)
+        return self._store(trx, coll, old, self._assemble(coll, key, make(old), old))
 
     def _store(self, trx: Transaction, coll: Collection, old: Document | None, doc: Document) -> Outcome:
         enforce(coll.facts["schema"], doc, old)
@@ -136,9 +133,10 @@ class Documents:
         return Outcome(old, None)
 
 
-def _check_object(body: Any) -> None:
+def _object(body: Any) -> Document:
     if not isinstance(body, dict):
         raise ArangoError(1227)
+    return body
 
 
 def _is_outdated(old: Document, body: Document, attribute: str) -> bool:

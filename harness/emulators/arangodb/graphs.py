@@ -129,7 +129,7 @@ class Graphs:
         for edges in sorted({item["collection"] for graph in graphs for item in graph["edgeDefinitions"]}):
             collection = database.find(edges)
             for end in ("_from", "_to"):
-                for key in collection.edges.keys_of((end, vertex)):
+                for key in collection.edges_at(end, vertex):
                     edge = trx.get(collection, key)
                     if edge is not None and edge[end] == vertex:
                         yield collection, key

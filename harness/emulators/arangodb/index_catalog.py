@@ -11,7 +11,7 @@ from harness.emulators.arangodb.aql.values import is_number
 from harness.emulators.arangodb.catalog import Catalog, Database
 from harness.emulators.arangodb.collection import Collection
 from harness.emulators.arangodb.errors import ArangoError, NotEmulatedError
-from harness.emulators.arangodb.indexes import Document, SortedIndex, attribute
+from harness.emulators.arangodb.indexes import Document, Index, attribute
 from harness.emulators.arangodb.store import Transaction, duplicate
 
 _ALIASES = {"hash": "persistent", "skiplist": "persistent"}
@@ -21,8 +21,8 @@ _PRIMARY = {"id": "0", "name": "primary", "type": "primary", "fields": ["_key"],
 
 def listing(collection: Collection) -> list[Document]:
     """All indexes as the API shows them."""
-    definitions = [_PRIMARY, *(index.definition for index in collection.indexes)]
-    return [describe(collection, definition) for definition in definitions]
+    definitions = {index.definition["id"]: index.definition for index in collection.indexes}
+    return [describe(collection, definition) for definition in (_PRIMARY, *definitions.values())]
 
 
 def describe(collection: Collection, definition: Document) -> Document:
@@ -63,7 +63,7 @@ def create_index(catalog: Catalog, database: Database, collection: Collection, b
         if body.get("name") == index.definition["name"]:
             raise ArangoError(1005)
     name = body.get("name") or f"idx_{random.getrandbits(60) + 10**18}"
-    made = SortedIndex({"id": str(catalog.ticks.next()), "name": name, **wanted})
+    made = Index({"id": str(catalog.ticks.next()), "name": name, **wanted})
     _check_unique(made, collection)
     collection.fill(made)
     collection.indexes.append(made)
@@ -71,7 +71,7 @@ def create_index(catalog: Catalog, database: Database, collection: Collection, b
     return made.definition, True
 
 
-def _check_unique(index: SortedIndex, collection: Collection) -> None:
+def _check_unique(index: Index, collection: Collection) -> None:
     seen: dict[Any, Document] = {}
     for doc in collection.current.values() if index.unique else ():
         for entry in index.entries(doc):

@@ -10,7 +10,7 @@ from harness.emulators.arangodb.aql.values import NULL_KEY, SortKey, sort_key
 
 Document = dict[str, Any]
 Entry = tuple[Any, ...]
-"""What an index holds of a document: a sort key per field, or an edge's end (`_from` or `_to`) and vertex id."""
+"""What an index holds of a document: a sort key per field."""
 Bound = tuple[SortKey, bool]
 """A range's end and whether the end itself belongs to it."""
 
@@ -22,15 +22,21 @@ def attribute(doc: Any, path: str) -> Any:
     return doc
 
 
-class SortedIndex:
-    """A persistent or TTL index: entries in AQL order, so equality and ranges are both a binary search.
+EDGE_INDEX: Document = {
+    "id": "1", "name": "edge", "type": "edge", "fields": ["_from", "_to"], "unique": False, "sparse": False
+}  # fmt: skip
+"""The definition of the two indexes that an edge collection has by itself."""
 
-    `definition` is what the journal keeps and the API shows.
+
+class Index:
+    """Entries in AQL order, so equality and ranges are both a binary search.
+
+    `definition` is what the journal keeps and the API shows; `fields` are its own unless others are given.
     """
 
-    def __init__(self, definition: Document) -> None:
+    def __init__(self, definition: Document, *fields: str) -> None:
         self.definition = definition
-        self.fields: tuple[str, ...] = tuple(definition["fields"])
+        self.fields: tuple[str, ...] = fields or tuple(definition["fields"])
         self.unique: bool = definition["unique"]
         self.sparse: bool = definition["sparse"]
         self._rows: list[tuple[Any, ...]] = []
@@ -89,42 +95,3 @@ class SortedIndex:
 
 def _beyond(value: SortKey, high: Bound) -> bool:
     return value > high[0] or (value == high[0] and not high[1])
-
-
-class EdgeIndex:
-    """The two hash tables `_from -> keys` and `_to -> keys` of an edge collection."""
-
-    fields = ("_from", "_to")
-    unique = False
-
-    def __init__(self) -> None:
-        self.definition: Document = {"id": "1", "name": "edge", "type": "edge", "fields": ["_from", "_to"]}
-        self.definition |= {"unique": False, "sparse": False}
-        self._keys: dict[Entry, dict[str, None]] = {}
-
-    def entries(self, doc: Document) -> list[Entry]:
-        """One entry per end."""
-        return [("_from", doc["_from"]), ("_to", doc["_to"])]
-
-    def add(self, entry: Entry, key: str) -> None:
-        """Remember an edge's end."""
-        self._keys.setdefault(entry, {})[key] = None
-
-    def fill(self, pairs: Sequence[tuple[Entry, str]]) -> None:
-        """Add many."""
-        for entry, key in pairs:
-            self.add(entry, key)
-
-    def drop(self, entry: Entry, key: str) -> None:
-        """Forget an edge's end."""
-        keys = self._keys.get(entry, {})
-        keys.pop(key, None)
-        if not keys:
-            self._keys.pop(entry, None)
-
-    def keys_of(self, entry: Entry) -> Iterator[str]:
-        """Keys of the edges with that end, oldest first."""
-        return iter(list(self._keys.get(entry, ())))
-
-
-Index = SortedIndex | EdgeIndex

@@ -14,7 +14,7 @@ from harness.emulators.runner import ConfigError, refuse, split_address
 
 _KNOWN_TEXT = """
     configuration database.auto-upgrade database.directory database.extended-names foxx.api foxx.enable foxx.queues
-    javascript.allow-admin-execute javascript.app-path javascript.enabled log.level log.output query.global-memory-limit
+    javascript.allow-admin-execute javascript.app-path javascript.enabled log.level query.global-memory-limit
     query.max-runtime query.memory-limit query.slow-threshold server.authentication server.endpoint server.gid
     server.io-threads server.jwt-secret server.jwt-secret-keyfile server.maximal-queue-size server.maximal-threads
     server.options-api server.statistics server.storage-engine server.uid temp.path
@@ -40,8 +40,6 @@ class Options:
     ttl_seconds: float = 30
     max_runtime: float = 0
     memory_limit: int = 0
-    log_level: str = "info"
-    log_output: str = "-"
 
 
 def _bad_value(name: str, problem: str) -> None:
@@ -148,6 +146,4 @@ def read_options(argv: Sequence[str], environment: Mapping[str, str]) -> Options
         ttl_seconds=_number(values, "ttl.frequency", 30000) / 1000,
         max_runtime=_number(values, "query.max-runtime", 0),
         memory_limit=int(_number(values, "query.memory-limit", 0)),
-        log_level=values.get("log.level", "info").rpartition("=")[2],
-        log_output=values.get("log.output", "-"),
     )

@@ -15,7 +15,7 @@ from harness.emulators.arangodb.aql import ast
 from harness.emulators.arangodb.aql.context import Evaluate, Row
 from harness.emulators.arangodb.aql.values import NULL_KEY, sort_key
 from harness.emulators.arangodb.collection import Collection
-from harness.emulators.arangodb.indexes import Bound, EdgeIndex, Index, SortedIndex
+from harness.emulators.arangodb.indexes import Bound, Index
 
 _MIRROR = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}
 _PRIMARY = {"id": "0", "type": "primary", "name": "primary", "fields": ["_key"], "unique": True, "sparse": False}
@@ -94,11 +94,8 @@ class AccessFinder:
 
     def _best(self, parts: list[ast.Expr]) -> Access | None:
         terms = [term for part in parts if (term := self._term(part)) is not None]
-        found = [self._primary(terms), *(self._through(index, terms) for index in self._collection.indexes)]
+        found = [self._primary(terms), *(self._sorted(index, terms) for index in self._collection.indexes)]
         return max((one for one in found if one is not None), key=lambda access: access.score, default=None)
-
-    def _through(self, index: Index, terms: list[Term]) -> Access | None:
-        return self._sorted(index, terms) if isinstance(index, SortedIndex) else self._edge(index, terms)
 
     def _term(self, node: ast.Expr) -> Term | None:
         if not isinstance(node, ast.Binary):
@@ -135,19 +132,7 @@ class AccessFinder:
 
         return Access(_PRIMARY, keys, 1000)
 
-    def _edge(self, index: EdgeIndex, terms: list[Term]) -> Access | None:
-        term = _first(terms, ("_from", "_to"), ("==", "IN"))
-        if term is None:
-            return None
-        values = self._values(term)
-
-        def keys(row: Row) -> Iterator[str]:
-            for value in values(row):
-                yield from index.keys_of((term.path, value)) if isinstance(value, str) else ()
-
-        return Access(index.definition, keys, 15)
-
-    def _sorted(self, index: SortedIndex, terms: list[Term]) -> Access | None:
+    def _sorted(self, index: Index, terms: list[Term]) -> Access | None:
         """Equality on the first fields, then a range on the next one."""
         usable = [term for term in terms if not index.sparse or _excludes_null(term)]
         prefix: list[Callable[[Row], list[Any]]] = []

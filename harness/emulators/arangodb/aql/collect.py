@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from harness.emulators.arangodb.aql.context import Context, Evaluate, Row
@@ -15,49 +16,47 @@ Aggregate = Callable[[list[Any]], Any]
 _ROW_BYTES = 320
 
 
-class Group(Node):
+@dataclass(frozen=True)
+class Grouping:
+    """What a COLLECT makes of each group; `into` names what INTO collects of each row."""
+
+    groups: list[tuple[str, Evaluate]]
+    aggregates: list[tuple[str, Aggregate, Evaluate]]
+    into: tuple[str, Evaluate] | None
+    count_into: str
+
+    def result(self, values: list[Any], rows: list[Row]) -> Row:
+        """The variables of one group."""
+        made: Row = {name: value for (name, _), value in zip(self.groups, values, strict=True)}
+        for name, aggregate, argument in self.aggregates:
+            made[name] = aggregate([argument(row) for row in rows])
+        if self.into:
+            made[self.into[0]] = [self.into[1](row) for row in rows]
+        if self.count_into:
+            made[self.count_into] = len(rows)
+        return made
+
+
+def group(ctx: Context, wanted: Grouping) -> Node:
     """COLLECT: one row per group in the order of the group values; exactly one if there are no group values.
 
-    `into` names what INTO collects of each row; the variables from outside the block stay visible.
+    The variables from outside the block stay visible.
     """
 
-    kind = "CollectNode"
-
-    def __init__(
-        self,
-        ctx: Context,
-        groups: list[tuple[str, Evaluate]],
-        aggregates: list[tuple[str, Aggregate, Evaluate]],
-        into: tuple[str, Evaluate] | None,
-        count_into: str,
-    ) -> None:
-        self._ctx, self._groups, self._aggregates = ctx, groups, aggregates
-        self._into, self._count_into = into, count_into
-
-    def run(self, rows: Iterator[Row], base: Row) -> Iterator[Row]:
-        if self._count_into and not self._groups:
-            yield {**base, self._count_into: sum(1 for _ in rows)}
+    def run(rows: Iterator[Row], base: Row) -> Iterator[Row]:
+        if wanted.count_into and not wanted.groups:
+            yield {**base, wanted.count_into: sum(1 for _ in rows)}
             return
-        members: dict[Any, tuple[list[Any], list[Row]]] = {}
+        members: dict[Any, tuple[list[Any], list[Row]]] = {} if wanted.groups else {(): ([], [])}
         for row in rows:
-            self._ctx.hold(_ROW_BYTES)
-            values = [value(row) for _, value in self._groups]
+            ctx.hold(_ROW_BYTES)
+            values = [value(row) for _, value in wanted.groups]
             key = tuple(sort_key(value) for value in values)
             members.setdefault(key, (values, []))[1].append(row)
-        if not members and not self._groups:
-            members[()] = ([], [])
         for key in sorted(members):
-            yield {**base, **self._result(*members[key])}
+            yield {**base, **wanted.result(*members[key])}
 
-    def _result(self, values: list[Any], rows: list[Row]) -> Row:
-        made: Row = {name: value for (name, _), value in zip(self._groups, values, strict=True)}
-        for name, aggregate, argument in self._aggregates:
-            made[name] = aggregate([argument(row) for row in rows])
-        if self._into:
-            made[self._into[0]] = [self._into[1](row) for row in rows]
-        if self._count_into:
-            made[self._count_into] = len(rows)
-        return made
+    return Node("CollectNode", run)
 
 
 def _numeric(fold: Callable[[list[Any]], Any]) -> Aggregate:

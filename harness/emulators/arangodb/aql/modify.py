@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.emulators.arangodb.aql.context import Context, Evaluate, Row
@@ -36,19 +36,23 @@ def _write_options(given: dict[str, Any]) -> WriteOptions:
     )
 
 
-class Change(Node):
+class Change:
     """One modification: writes once per row; OLD and NEW join the row. A row whose write is ignored is left out.
 
     All its input is read before its first write, so it never meets its own writes.
     """
 
     def __init__(self, ctx: Context, kind: str, target: Collection, options: dict[str, Any], parts: Parts) -> None:
-        self.kind = ("Upsert" if parts.find else kind.capitalize()) + "Node"
         self._ctx, self._verb, self._target, self._parts = ctx, kind, target, parts
         self._options, self._ignore_errors = _write_options(options), truth(options.get("ignoreErrors"))
         self._sync = truth(options.get("waitForSync")) or bool(target.facts["waitForSync"])
 
-    def run(self, rows: Iterator[Row], _base: Row) -> Iterator[Row]:
+    def node(self) -> Node:
+        """The step of the plan."""
+        kind = "Upsert" if self._parts.find else self._verb.capitalize()
+        return Node(f"{kind}Node", self._run, facts={"collection": self._target.name})
+
+    def _run(self, rows: Iterator[Row], _base: Row) -> Iterator[Row]:
         self._ctx.trx.wait_for_sync |= self._sync
         done = []
         for row in list(rows):
@@ -68,7 +72,7 @@ class Change(Node):
         except ArangoError as error:
             ctx.trx.rollback(mark)
             if not self._ignore_errors:
-                text = f"AQL: {error} [node #0: {self.kind}] (while executing)"
+                text = f"AQL: {error} [node #0: {self.node().kind}] (while executing)"
                 raise ArangoError(error.number, text, status=error.status) from error
             ctx.bump("writesIgnored")
             return None
@@ -83,20 +87,16 @@ class Change(Node):
         match = document.get("_rev") if has_revision else None
         if self._verb == "REMOVE":
             return ctx.documents.remove(ctx.trx, self._target, key_of(document), match)
-        return self._change(key_of(document), self._parts.changes(row), match)
+        return self._change(key_of(document), self._parts.changes(row), replace(self._options, match=match))
 
-    def _change(self, key: str, body: Any, match: str | None) -> Outcome:
+    def _change(self, key: str, body: Any, options: WriteOptions) -> Outcome:
         change = self._ctx.documents.update if self._verb == "UPDATE" else self._ctx.documents.replace
-        return change(self._ctx.trx, self._target, key, body, self._options, match)
+        return change(self._ctx.trx, self._target, key, body, options)
 
     def _upsert(self, row: Row) -> Outcome:
         parts, ctx = self._parts, self._ctx
         found = parts.find(row) if parts.find else None
         if found is not None:
-            return self._change(found["_key"], parts.changes({**row, OLD: found}), None)
+            return self._change(found["_key"], parts.changes({**row, OLD: found}), self._options)
         body = parts.insert(row) if parts.insert else None
         return ctx.documents.insert(ctx.trx, self._target, body, self._options)
-
-    def describe(self) -> dict[str, Any]:
-        """The collection written to."""
-        return {"collection": self._target.name}

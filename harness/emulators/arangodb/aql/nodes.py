@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.emulators.arangodb.aql.access import Access
@@ -15,142 +15,118 @@ from harness.emulators.arangodb.errors import ArangoError
 RESULT = ""
 """The row's name for the value a RETURN made."""
 _ROW_BYTES = 240
+Run = Callable[[Iterator[Row], Row], Iterator[Row]]
+"""The rows after a step, from those before it and the variables from outside the block."""
 
 
-class Node(ABC):
-    """One step of a plan. `kind` is the server's name of the node type, `makes` the variable it adds."""
+@dataclass(frozen=True)
+class Node:
+    """One step of a plan: the server's name of its type, the variable it adds, and what else a plan says of it."""
 
     kind: str
+    run: Run
     makes: str = ""
-
-    @abstractmethod
-    def run(self, rows: Iterator[Row], base: Row) -> Iterator[Row]:
-        """The rows after this step. `base` holds the variables from outside the block."""
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def describe(self) -> dict[str, Any]:
-        """What an explained plan says beyond the node's type."""
-        return {"outVariable": {"id": 0, "name": self.makes}} if self.makes else {}
+        """The step as it stands in an explained plan."""
+        out = {"outVariable": {"id": 0, "name": self.makes}} if self.makes else {}
+        return {"type": self.kind, **out, **self.facts}
 
 
-class EnumerateList(Node):
+def enumerate_list(ctx: Context, variable: str, source: Evaluate) -> Node:
     """FOR over an array: one row per element. Anything else gives a warning and none."""
 
-    kind = "EnumerateListNode"
-
-    def __init__(self, ctx: Context, variable: str, source: Evaluate) -> None:
-        self.makes = variable
-        self._ctx, self._source = ctx, source
-
-    def run(self, rows: Iterator[Row], _base: Row) -> Iterator[Row]:
-        ctx, name = self._ctx, self.makes
+    def run(rows: Iterator[Row], _base: Row) -> Iterator[Row]:
         for row in rows:
-            items = self._source(row)
+            items = source(row)
             if not isinstance(items, list | range):
                 ctx.warn(1563, "collection or array expected as operand to FOR loop")
                 continue
             for item in items:
                 ctx.step()
-                yield {**row, name: item}
+                yield {**row, variable: item}
+
+    return Node("EnumerateListNode", run, variable)
 
 
-class EnumerateCollection(Node):
+def enumerate_collection(ctx: Context, variable: str, collection: Collection, accesses: list[Access]) -> Node:
     """FOR over a collection, by a full scan or by indexes: one row per document."""
 
-    def __init__(self, ctx: Context, variable: str, collection: Collection, accesses: list[Access]) -> None:
-        self.kind = "IndexNode" if accesses else "EnumerateCollectionNode"
-        self.makes = variable
-        self._ctx, self._collection, self._accesses = ctx, collection, accesses
-
-    def run(self, rows: Iterator[Row], _base: Row) -> Iterator[Row]:
-        ctx, name, counter = self._ctx, self.makes, "scannedIndex" if self._accesses else "scannedFull"
-        for row in rows:
-            ctx.bump("cursorsCreated")
-            for doc in self._found(row) if self._accesses else ctx.trx.scan(self._collection):
-                ctx.step()
-                ctx.bump(counter)
-                yield {**row, name: doc}
-
-    def _found(self, row: Row) -> Iterator[Any]:
-        for key in dict.fromkeys(key for access in self._accesses for key in access.keys(row)):
-            doc = self._ctx.trx.get(self._collection, key)
+    def found(row: Row) -> Iterator[Any]:
+        for key in dict.fromkeys(key for access in accesses for key in access.keys(row)):
+            doc = ctx.trx.get(collection, key)
             if doc is not None:
                 yield doc
 
-    def describe(self) -> dict[str, Any]:
-        """The collection, and the indexes used."""
-        facts = {**super().describe(), "collection": self._collection.name}
-        return {**facts, "indexes": [access.index for access in self._accesses]} if self._accesses else facts
+    def run(rows: Iterator[Row], _base: Row) -> Iterator[Row]:
+        counter = "scannedIndex" if accesses else "scannedFull"
+        for row in rows:
+            ctx.bump("cursorsCreated")
+            for doc in found(row) if accesses else ctx.trx.scan(collection):
+                ctx.step()
+                ctx.bump(counter)
+                yield {**row, variable: doc}
+
+    facts = {"collection": collection.name, **({"indexes": [one.index for one in accesses]} if accesses else {})}
+    return Node("IndexNode" if accesses else "EnumerateCollectionNode", run, variable, facts)
 
 
-class Calculation(Node):
+def calculate(variable: str, value: Evaluate, is_subquery: bool) -> Node:
     """LET: the same rows with one more variable."""
 
-    def __init__(self, variable: str, value: Evaluate, is_subquery: bool) -> None:
-        self.makes = variable
-        self.kind = "SubqueryNode" if is_subquery else "CalculationNode"
-        self._value = value
+    def run(rows: Iterator[Row], _base: Row) -> Iterator[Row]:
+        return ({**row, variable: value(row)} for row in rows)
 
-    def run(self, rows: Iterator[Row], _base: Row) -> Iterator[Row]:
-        return ({**row, self.makes: self._value(row)} for row in rows)
+    return Node("SubqueryNode" if is_subquery else "CalculationNode", run, variable)
 
 
-class Keep(Node):
+def keep(ctx: Context, condition: Evaluate) -> Node:
     """FILTER: the rows whose condition is true."""
 
-    kind = "FilterNode"
-
-    def __init__(self, ctx: Context, condition: Evaluate) -> None:
-        self._ctx, self._condition = ctx, condition
-
-    def run(self, rows: Iterator[Row], _base: Row) -> Iterator[Row]:
+    def run(rows: Iterator[Row], _base: Row) -> Iterator[Row]:
         for row in rows:
-            if truth(self._condition(row)):
+            if truth(condition(row)):
                 yield row
             else:
-                self._ctx.bump("filtered")
+                ctx.bump("filtered")
+
+    return Node("FilterNode", run)
 
 
-class Order(Node):
+def order(ctx: Context, keys: list[tuple[Evaluate, bool]]) -> Node:
     """SORT: all rows in order, equal ones as they came. Each key says whether it falls."""
 
-    kind = "SortNode"
-
-    def __init__(self, ctx: Context, keys: list[tuple[Evaluate, bool]]) -> None:
-        self._ctx, self._keys = ctx, keys
-
-    def run(self, rows: Iterator[Row], _base: Row) -> Iterator[Row]:
+    def run(rows: Iterator[Row], _base: Row) -> Iterator[Row]:
         ordered = []
         for row in rows:
-            self._ctx.hold(_ROW_BYTES)
+            ctx.hold(_ROW_BYTES)
             ordered.append(row)
-        for value, falls in reversed(self._keys):
+        for value, falls in reversed(keys):
             ordered.sort(key=lambda row, value=value: sort_key(value(row)), reverse=falls)  # type: ignore[misc]
         return iter(ordered)
 
+    return Node("SortNode", run)
 
-class Slice(Node):
-    """LIMIT. With `counting` it reads on to count all rows (fullCount)."""
 
-    kind = "LimitNode"
+def window(ctx: Context, offset: Evaluate, count: Evaluate, counting: bool) -> Node:
+    """LIMIT; a count of null is no bound. With `counting` it reads on to count all rows (fullCount)."""
 
-    def __init__(self, ctx: Context, offset: Evaluate, count: Evaluate) -> None:
-        self._ctx, self._offset, self._count = ctx, offset, count
-        self.counting = False
-
-    def run(self, rows: Iterator[Row], base: Row) -> Iterator[Row]:
-        """Raises ArangoError 1504 for anything but whole numbers; a count of null is no bound."""
-        first, value = _whole(self._offset(base)), self._count(base)
+    def run(rows: Iterator[Row], base: Row) -> Iterator[Row]:
+        first, value = _whole(offset(base)), count(base)
         last = first + (_whole(value) if value is not None else 2**62)
         seen = 0
-        while seen < last or self.counting:
+        while seen < last or counting:
             row = next(rows, None)
             if row is None:
                 break
             seen += 1
             if first < seen <= last:
                 yield row
-        if self.counting:
-            self._ctx.stats["fullCount"] = seen
+        if counting:
+            ctx.stats["fullCount"] = seen
+
+    return Node("LimitNode", run)
 
 
 def _whole(value: Any) -> int:
@@ -159,35 +135,26 @@ def _whole(value: Any) -> int:
     return int(value)
 
 
-class Give(Node):
+def give(value: Evaluate, distinct: bool) -> Node:
     """RETURN: rows that hold only the result."""
 
-    kind = "ReturnNode"
-
-    def __init__(self, value: Evaluate, distinct: bool) -> None:
-        self._value, self._distinct = value, distinct
-
-    def run(self, rows: Iterator[Row], _base: Row) -> Iterator[Row]:
+    def run(rows: Iterator[Row], _base: Row) -> Iterator[Row]:
         seen = set()
         for row in rows:
-            result = self._value(row)
-            if self._distinct:
+            result = value(row)
+            if distinct:
                 key = sort_key(result)
                 if key in seen:
                     continue
                 seen.add(key)
             yield {RESULT: result}
 
+    return Node("ReturnNode", run)
 
-class Block:
-    """The nodes of a query or subquery in order."""
 
-    def __init__(self, nodes: list[Node]) -> None:
-        self.nodes = nodes
-
-    def results(self, base: Row) -> list[Any]:
-        """Run for one outer row and give what RETURN gave; an empty list when the block ends in a modification."""
-        rows: Iterator[Row] = iter([base])
-        for node in self.nodes:
-            rows = node.run(rows, base)
-        return [row[RESULT] for row in rows if RESULT in row]
+def results(nodes: list[Node], base: Row) -> list[Any]:
+    """Run for one outer row and give what RETURN gave; an empty list when the block ends in a modification."""
+    rows: Iterator[Row] = iter([base])
+    for node in nodes:
+        rows = node.run(rows, base)
+    return [row[RESULT] for row in rows if RESULT in row]

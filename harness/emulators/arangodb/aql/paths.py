@@ -11,18 +11,21 @@ from harness.emulators.arangodb.aql.nodes import Node
 from harness.emulators.arangodb.aql.walk import Neighbours, Trail, start_id
 
 
-class PathSearch(Node):
+class PathSearch:
     """FOR over the vertices of the shortest path, or over several paths, between two vertices."""
 
     def __init__(
         self, ctx: Context, kind: str, variables: list[str], ends: tuple[Evaluate, Evaluate], steps: Neighbours
     ) -> None:
-        self.kind = "ShortestPathNode" if kind == "SHORTEST_PATH" else "EnumeratePathsNode"
-        self.makes = variables[0]
         self._ctx, self._kind, self._variables = ctx, kind, variables
         self._ends, self._steps = ends, steps
 
-    def run(self, rows: Iterator[Row], _base: Row) -> Iterator[Row]:
+    def node(self) -> Node:
+        """The step of the plan."""
+        kind = "ShortestPathNode" if self._kind == "SHORTEST_PATH" else "EnumeratePathsNode"
+        return Node(kind, self._run, self._variables[0])
+
+    def _run(self, rows: Iterator[Row], _base: Row) -> Iterator[Row]:
         for row in rows:
             start, target = (start_id(self._ctx, end(row)) for end in self._ends)
             if start and target:
@@ -41,7 +44,7 @@ class PathSearch(Node):
         if self._kind == "ALL_SHORTEST_PATHS":
             found = takewhile(lambda trail: trail.cost <= first.cost, found)
         for trail in chain([first], found):
-            yield {**row, self.makes: {**trail.path(self._ctx), "weight": trail.cost}}
+            yield {**row, self._variables[0]: {**trail.path(self._ctx), "weight": trail.cost}}
 
     def _distances(self, target: str) -> dict[str, float]:
         """The cost from every vertex that reaches the target."""

@@ -5,23 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from harness.emulators.arangodb.aql import ast
+from harness.emulators.arangodb.aql import ast, nodes
 from harness.emulators.arangodb.aql.access import AccessFinder, free_names
-from harness.emulators.arangodb.aql.collect import Group, aggregate_of
+from harness.emulators.arangodb.aql.collect import Grouping, aggregate_of, group
 from harness.emulators.arangodb.aql.context import Context, Evaluate, Row
 from harness.emulators.arangodb.aql.expressions import Expressions, Scope
 from harness.emulators.arangodb.aql.modify import NEW, OLD, Change, Parts
-from harness.emulators.arangodb.aql.nodes import (
-    Block,
-    Calculation,
-    EnumerateCollection,
-    EnumerateList,
-    Give,
-    Keep,
-    Node,
-    Order,
-    Slice,
-)
+from harness.emulators.arangodb.aql.nodes import Node
 from harness.emulators.arangodb.aql.operators import span
 from harness.emulators.arangodb.aql.paths import PathSearch
 from harness.emulators.arangodb.aql.walk import Neighbours, Rules, Traversal
@@ -36,19 +26,17 @@ class Planner:
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
-        self._expressions = Expressions(ctx, lambda statements, scope: self.block(statements, scope).results)
+        self._expressions = Expressions(ctx, self.subquery)
 
-    def plan(self, statements: list[ast.Statement], *, full_count: bool = False) -> Block:
+    def plan(self, statements: list[ast.Statement], *, full_count: bool = False) -> list[Node]:
         """The plan of a whole query. With `full_count` its last LIMIT counts on."""
-        block = self.block(statements, _NOTHING)
-        limits = [node for node in block.nodes if isinstance(node, Slice)]
-        if full_count and limits:
-            limits[-1].counting = True
-        return block
+        limits = [at for at, item in enumerate(statements) if isinstance(item, ast.Limit)] if full_count else []
+        return _BlockBuilder(self, statements, _NOTHING, counting_at=max(limits, default=-1)).nodes()
 
-    def block(self, statements: list[ast.Statement], outer: Scope) -> Block:
-        """The plan of a query or subquery that sees the variables of `outer`."""
-        return Block(_BlockBuilder(self, statements, outer).nodes())
+    def subquery(self, statements: list[ast.Statement], outer: Scope) -> Evaluate:
+        """The results of a subquery that sees the variables of `outer`, as a function of their row."""
+        made = _BlockBuilder(self, statements, outer).nodes()
+        return lambda row: nodes.results(made, row)
 
     def compile(self, node: ast.Expr, scope: Scope) -> Evaluate:
         """An expression over rows with the variables of `scope`."""
@@ -62,7 +50,8 @@ class Planner:
 class _BlockBuilder:
     """Plans the statements of one block, keeping track of what is in scope."""
 
-    def __init__(self, planner: Planner, statements: list[ast.Statement], outer: Scope) -> None:
+    def __init__(self, planner: Planner, statements: list[ast.Statement], outer: Scope, counting_at: int = -1) -> None:
+        self._counting_at = counting_at
         self._planner, self._ctx = planner, planner.ctx
         self._statements, self._outer, self._scope = statements, outer, outer
         self._since_loop: list[str] = []
@@ -95,16 +84,14 @@ class _BlockBuilder:
 
     def for_(self, item: ast.For, at: int) -> Node:
         source, ctx = item.source, self._ctx
-        node: Node
         if not isinstance(source, ast.Name | ast.DataSource) or source.name in self._scope:
-            node = EnumerateList(ctx, item.variable, self._items(source))
+            node = nodes.enumerate_list(ctx, item.variable, self._items(source))
         else:
             collection = ctx.reading(source.name)
             finder = AccessFinder(collection, item.variable, self._scope, self._compile)
             forbidden = self._options(item.options).get("disableIndex")
-            node = EnumerateCollection(
-                ctx, item.variable, collection, [] if forbidden else finder.find(self._conditions(at))
-            )
+            found = [] if forbidden else finder.find(self._conditions(at))
+            node = nodes.enumerate_collection(ctx, item.variable, collection, found)
         self._declare_loop(item.variable)
         return node
 
@@ -132,14 +119,14 @@ class _BlockBuilder:
         if item.target is not None:
             ends = (start, self._compile(item.target))
             self._declare_loop(*item.variables)
-            return PathSearch(self._ctx, item.kind, item.variables, ends, steps)
-        node = Traversal(self._ctx, item.variables, self._compile(item.depth), start, steps, Rules.of(options))
+            return PathSearch(self._ctx, item.kind, item.variables, ends, steps).node()
+        walk = Traversal(self._ctx, item.variables, self._compile(item.depth), start, steps, Rules.of(options))
         self._declare_loop(*item.variables)
         if item.prune is not None:
-            node.prune, node.prune_variable = self._compile(item.prune), item.prune_variable
+            walk.prune, walk.prune_variable = self._compile(item.prune), item.prune_variable
         if item.prune_variable:
             self._declare(item.prune_variable)
-        return node
+        return walk.node()
 
     def _edges(self, item: ast.Walk) -> list[tuple[str, str]]:
         """The edge collections with their directions; those of a named graph need its vertices to be readable."""
@@ -154,26 +141,26 @@ class _BlockBuilder:
     # -- plain statements
 
     def let(self, item: ast.Let, _at: int) -> Node:
-        node = Calculation(item.variable, self._compile(item.value), isinstance(item.value, ast.Subquery))
+        node = nodes.calculate(item.variable, self._compile(item.value), isinstance(item.value, ast.Subquery))
         self._declare(item.variable)
         return node
 
     def filter(self, item: ast.Filter, at: int) -> Node:
         last = not any(isinstance(other, ast.Filter) for other in self._statements[at + 1 :])
         if last and "filter-ignores-last" in self._ctx.trx.defects:
-            return Keep(self._ctx, lambda _row: True)
-        return Keep(self._ctx, self._compile(item.condition))
+            return nodes.keep(self._ctx, lambda _row: True)
+        return nodes.keep(self._ctx, self._compile(item.condition))
 
     def sort(self, item: ast.Sort, _at: int) -> Node:
-        return Order(self._ctx, [(self._compile(key), falls) for key, falls in item.keys])
+        return nodes.order(self._ctx, [(self._compile(key), falls) for key, falls in item.keys])
 
-    def limit(self, item: ast.Limit, _at: int) -> Node:
+    def limit(self, item: ast.Limit, at: int) -> Node:
         if any(name in self._scope for name in free_names(item)):
             raise ArangoError(1501, "unexpected non-constant value used in LIMIT")
-        return Slice(self._ctx, self._compile(item.offset), self._compile(item.count))
+        return nodes.window(self._ctx, self._compile(item.offset), self._compile(item.count), at == self._counting_at)
 
     def return_(self, item: ast.Return, _at: int) -> Node:
-        return Give(self._compile(item.value), item.distinct)
+        return nodes.give(self._compile(item.value), item.distinct)
 
     def collect(self, item: ast.Collect, _at: int) -> Node:
         groups = [(name, self._compile(value)) for name, value in item.groups]
@@ -187,7 +174,7 @@ class _BlockBuilder:
         self._scope, self._since_loop, self._in_loop = self._outer, [], False
         made = [name for name, _ in (*item.groups, *item.aggregates)]
         self._declare(*made, *filter(None, (item.into, item.count_into)))
-        return Group(self._ctx, groups, aggregates, into, item.count_into)
+        return group(self._ctx, Grouping(groups, aggregates, into, item.count_into))
 
     def _gather(self, item: ast.Collect) -> Evaluate:
         if item.projection is not None:
@@ -209,7 +196,7 @@ class _BlockBuilder:
         self._scope |= {OLD} if find else set()
         changes = self._compile(item.changes) if item.changes is not None else document
         self._declare(*((NEW,) if item.kind == "INSERT" and not options else (OLD, NEW)))
-        return Change(self._ctx, item.kind, target, options, Parts(document, changes, find, insert))
+        return Change(self._ctx, item.kind, target, options, Parts(document, changes, find, insert)).node()
 
     def _finder(self, item: ast.Modify) -> Callable[[Row], Any]:
         """How UPSERT finds the document its search object describes: the first one, by index where one fits."""
@@ -223,7 +210,7 @@ class _BlockBuilder:
         source = ast.For(variable.name, ast.DataSource(item.collection.name))
         statements = [source, *tests, ast.Limit(ast.Literal(0), ast.Literal(1)), ast.Return(variable)]
         self._ctx.written.pop(item.collection.name, None)
-        found = self._planner.block(statements, self._scope).results
+        found = self._planner.subquery(statements, self._scope)
         return lambda row: next(iter(found(row)), None)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.emulators.arangodb.aql import ast
 from harness.emulators.arangodb.aql.context import Context
+from harness.emulators.arangodb.aql.nodes import results
 from harness.emulators.arangodb.aql.parser import parse
 from harness.emulators.arangodb.aql.planner import Planner
 
@@ -27,9 +28,9 @@ class Answer:
 
 def execute(ctx: Context, text: str, bind: dict[str, Any], *, full_count: bool = False) -> Answer:
     """Run a query to its end inside the context's transaction. Raises ArangoError; then the writes must be undone."""
-    block = Planner(ctx).plan(parse(text, bind).query(), full_count=full_count)
+    nodes = Planner(ctx).plan(parse(text, bind).query(), full_count=full_count)
     began = time.perf_counter()
-    rows = block.results({})
+    rows = results(nodes, {})
     ctx.check()
     stats: dict[str, Any] = {**dict.fromkeys(_COUNTERS, 0), **ctx.stats, "peakMemoryUsage": ctx.memory}
     stats |= {"searchParallelism": 1, "intermediateCommits": 0, "executionTime": time.perf_counter() - began}
@@ -64,12 +65,12 @@ def _data_sources(statements: list[ast.Statement], scope: frozenset[str], names:
 def explain(ctx: Context, text: str, bind: dict[str, Any]) -> dict[str, Any]:
     """The plan a query would run with, in the server's form; estimates are crude. Raises ArangoError as `execute`."""
     items: list[dict[str, Any]] = [{"type": "SingletonNode", "dependencies": [], "id": 1}]
-    nodes = Planner(ctx).plan(parse(text, bind).query()).nodes
+    nodes = Planner(ctx).plan(parse(text, bind).query())
     estimate = 1
     for number, node in enumerate(nodes, 2):
         estimate = estimate * 10 if "Enumerate" in node.kind else estimate
         facts = {"dependencies": [number - 1], "id": number, "estimatedCost": number, "estimatedNrItems": estimate}
-        items.append({"type": node.kind, **facts, **node.describe()})
+        items.append({**facts, **node.describe()})
     used = {**dict.fromkeys(ctx.read, "read"), **dict.fromkeys(ctx.written, "write")}
     return {
         "nodes": items,

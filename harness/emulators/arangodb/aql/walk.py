@@ -34,7 +34,7 @@ class Neighbours:
         ctx = self._ctx
         for direction, collection in self._edges:
             for near, far in _ENDS[_REVERSED[direction] if backwards else direction]:
-                for key in collection.edges.keys_of((near, vertex)):
+                for key in collection.edges_at(near, vertex):
                     edge = ctx.trx.get(collection, key)
                     if edge is not None and edge[near] == vertex:
                         ctx.step()
@@ -113,21 +113,22 @@ class Rules:
         return rules
 
 
-class Traversal(Node):
+class Traversal:
     """FOR v, e, p IN min..max DIRECTION start: one row per vertex reached within the depths."""
-
-    kind = "TraversalNode"
 
     def __init__(
         self, ctx: Context, variables: list[str], depth: Evaluate, start: Evaluate, steps: Neighbours, rules: Rules
     ) -> None:
-        self.makes = variables[0]
         self._ctx, self._variables = ctx, variables
         self._depth, self._start, self._steps, self._rules = depth, start, steps, rules
         self.prune: Evaluate | None = None
         self.prune_variable = ""
 
-    def run(self, rows: Iterator[Row], _base: Row) -> Iterator[Row]:
+    def node(self) -> Node:
+        """The step of the plan."""
+        return Node("TraversalNode", self._run, self._variables[0])
+
+    def _run(self, rows: Iterator[Row], _base: Row) -> Iterator[Row]:
         for row in rows:
             least, most = _depths(self._depth(row))
             start = start_id(self._ctx, self._start(row))
@@ -152,7 +153,8 @@ class Traversal(Node):
                 frontier.extend(onward if rules.breadth_first else reversed(onward))
 
     def _row(self, row: Row, trail: Trail) -> Row:
-        made, names = {**row, self.makes: self._ctx.lookup(trail.vertex)}, self._variables
+        names = self._variables
+        made = {**row, names[0]: self._ctx.lookup(trail.vertex)}
         if len(names) > 1:
             made[names[1]] = trail.edge
         if len(names) > 2:

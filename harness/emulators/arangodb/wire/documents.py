@@ -27,6 +27,7 @@ def write_options(call: Call) -> WriteOptions:
         overwrite_mode=mode,
         ignore_revs=call.flag("ignoreRevs", True),
         version_attribute=call.params.get("versionAttribute", ""),
+        match=call.match(),
     )
 
 
@@ -106,8 +107,7 @@ def _read(call: Call) -> Reply:
 def _change(call: Call) -> Reply:
     collection, options, key = call.collection(write=True), write_options(call), key_of(call.values["key"])
     change = call.server.documents.replace if call.method == "PUT" else call.server.documents.update
-    match = call.match()
-    return _single(call, collection, lambda trx, body: change(trx, collection, key, body, options, match), call.json())
+    return _single(call, collection, lambda trx, body: change(trx, collection, key, body, options), call.json())
 
 
 def _change_many(call: Call) -> Reply:

@@ -110,7 +110,7 @@ class _Items:
                 old = docs.fetch(trx, collection, key)
                 call.server.graphs.check_ends(trx, call.database, _graph(call), {**old, **body})
             change = docs.replace if call.method == "PUT" else docs.update
-            outcome = change(trx, collection, key, body, write_options(call), call.match())
+            outcome = change(trx, collection, key, body, write_options(call))
         return self._answer(call, collection, outcome)
 
     def _remove(self, call: Call) -> Reply:
@@ -137,7 +137,7 @@ def _edges_at(call: Call) -> Reply:
     if collection.kind != EDGE or way not in _ENDS or "/" not in vertex:
         raise ArangoError(400, "expecting an edge collection, a vertex id and a direction of in, out or any")
     with call.work() as trx:
-        near = {key: end for end in _ENDS[way] for key in collection.edges.keys_of((end, vertex))}
+        near = {key: end for end in _ENDS[way] for key in collection.edges_at(end, vertex)}
         found = [edge for key, end in near.items() if (edge := trx.get(collection, key)) and edge[end] == vertex]
     return ok(edges=found, stats={"scannedIndex": len(found), "filtered": 0})
 
