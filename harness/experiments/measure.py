@@ -1,8 +1,8 @@
 """Numbers from a history: recovery time (RTO), loss (RPO), detection, rate, latency. Pure; resolution 10 ms.
 
-RTO here is the time from the fault to the first acknowledged operation after the outage that it caused. RPO is the
-acknowledged writes that are gone, with the window of their acknowledgements. Detection is the time from the fault to
-the first operation that a client saw fail.
+RTO here is the time from the fault to the first acknowledged operation after the outage that it caused, if any. RPO is
+the acknowledged writes that are gone, with the window of their acknowledgements. Detection is the time from the fault
+to the first operation that a client saw fail.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from harness.experiments.history import Operation, oks
 from harness.experiments.verdicts import Finding
 
 RESOLUTION = 0.01
+NOTABLE = 2.0
 BUCKET = 0.25
 """Seconds of one point on a timeline."""
 
@@ -48,9 +49,17 @@ def outage(operations: Iterable[Operation], fault: float, kinds: tuple[str, ...]
 
 
 def recovery_time(operations: Sequence[Operation], fault: float, kinds: tuple[str, ...] = ()) -> float | None:
-    """RTO in seconds; None when the service never answered again."""
-    ended = outage(operations, fault, kinds).ended
-    return None if ended is None else rounded(ended - fault)
+    """RTO in seconds; zero when there was no outage, None when the service never answered again.
+
+    A time without an answer is an outage when it is longer than `NOTABLE` times the longest before the fault: the
+    longest of the usual ones says nothing about the fault, wherever it happens to lie.
+    """
+    found = outage(operations, fault, kinds)
+    if found.ended is None or found.seconds is None:
+        return None
+    before = sorted(item.ended for item in oks(operations, *kinds) if item.ended < fault)
+    usual = max((later - earlier for earlier, later in pairwise(before)), default=0.0)
+    return rounded(found.ended - fault) if found.seconds > usual * NOTABLE else 0.0
 
 
 def detection_time(operations: Iterable[Operation], fault: float) -> float | None:

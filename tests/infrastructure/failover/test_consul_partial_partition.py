@@ -25,7 +25,7 @@ def unanswered(live: Live) -> list[Operation]:
     return [item for item in live.since() if item.client == CUT_OFF and item.kind == "add" and not item.ok]
 
 
-@pytest.mark.parametrize("stream", ["upstream", "downstream"])
+@pytest.mark.parametrize("stream", [pytest.param("upstream", marks=pytest.mark.slow), "downstream"])
 def test_only_the_client_behind_the_cut_edge_suffers(consuls: Any, run_experiment: Any, stream: str) -> None:
     """Cut towards the server its writes never happen; cut towards the client they do, and no answer says so.
 

@@ -34,6 +34,12 @@ def test_a_call_in_flight_that_is_still_answered_does_not_hide_the_outage() -> N
     assert (found.began, found.ended) == (2.02, 3.78)
 
 
+def test_without_an_outage_the_recovery_time_is_zero() -> None:
+    calm = [ok("add", n, n / 10, n / 10 + (0.05 if n == 45 else 0.01)) for n in range(60)]
+    assert measure.recovery_time(calm, 2.0) == 0.0
+    assert measure.recovery_time([*calm[:30], *calm[33:]], 2.0) == 1.31
+
+
 def test_detection_is_the_first_failure_a_client_saw_to_ten_milliseconds() -> None:
     assert measure.detection_time(OUTAGE, 2.0) == 0.03
     assert measure.detection_time(OUTAGE[:20], 2.0) is None

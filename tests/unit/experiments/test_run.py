@@ -108,6 +108,14 @@ def test_a_fault_that_is_survived_is_valid_and_measured(toy: Toy, tmp_path: Path
     assert toy.events == ["apply", "undo"]
 
 
+def test_a_last_read_that_comes_late_is_no_outage(toy: Toy) -> None:
+    def late(record: Record) -> None:
+        time.sleep(0.6)
+        _read(toy, record)
+
+    assert run(experiment(toy, final=late)).measured["rto_seconds"] < 0.5
+
+
 def test_lost_writes_are_invalid_with_count(toy: Toy) -> None:
     toy.forgets = True
     outcome = run(experiment(toy, witness=witness.slower(0.01)))
