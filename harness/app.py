@@ -139,7 +139,8 @@ def _read_compose(settings: Settings, variables: Mapping[str, str] | None = None
 
     files = [path if path.is_absolute() else settings.root / path for path in settings["compose"]]
     given = {**beside(files[0], os.environ), **os.environ} if files else os.environ
-    return compose.read(files, variables_for_run({**given, **(variables or {})}))
+    text = "".join(file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file())
+    return compose.read(files, variables_for_run({**given, **(variables or {})}, text))
 
 
 def services_of(settings: Settings) -> dict[str, ServicePlan]:

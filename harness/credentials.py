@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 
 MASK = "***"
+CERTIFIED = timedelta(days=30)
+"""How long the certificate of a run is valid: longer than any stack is left up."""
 _SENSITIVE = re.compile(r"(PASSWORD|PASSWD|TOKEN|SECRET|APIKEY|API_KEY|_AUTH$|REQUIREPASS)", re.IGNORECASE)
 
 
@@ -44,6 +47,22 @@ class Secret:
 def random_secret() -> Secret:
     """A fresh secret: 24 bytes of randomness, letters and digits only, so that every config format takes it."""
     return Secret(secrets.token_hex(24))
+
+
+def certificates(names: Iterable[str]) -> dict[str, str]:
+    """An authority of the run's own, and a certificate of it for loopback and these names: PEM texts by the variables
+    that a compose file takes them from. Its key is nowhere kept, so nobody can issue another."""
+    import trustme
+
+    authority = trustme.CA(organization_name="infra-harness", organization_unit_name="one run")
+    ends = datetime.now(UTC) + CERTIFIED
+    issued = authority.issue_cert("127.0.0.1", "localhost", *names, not_after=ends)
+    chain = b"".join(part.bytes() for part in issued.cert_chain_pems)
+    return {
+        "TLS_CA": authority.cert_pem.bytes().decode(),
+        "TLS_CERTIFICATE": chain.decode(),
+        "TLS_KEY": issued.private_key_pem.bytes().decode(),
+    }
 
 
 def is_sensitive(name: str) -> bool:

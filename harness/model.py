@@ -164,13 +164,14 @@ class ServicePlan:
     """One service as it is to be run, read from the compose file and bound to a kind (None when unknown).
 
     `image` is what runs, `pinned` what the first compose file names; `stand_in` says that the image holds an emulator;
-    `one_shot` that others wait for its end with exit code 0.
+    `one_shot` that others wait for its end with exit code 0; `tls` names the ports that speak TLS.
     """
 
     name: str
     image: str
     kind: str | None
     pinned: str = ""
+    tls: tuple[str, ...] = ()
     stand_in: bool = False
     command: tuple[str, ...] = ()
     entrypoint: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from harness.config.compose import ComposeFile
-from harness.credentials import random_secret
+from harness.credentials import certificates, random_secret
 from harness.errors import FidelityError, PlanError
 from harness.model import Endpoint, Fidelity, LinkPlan, RuntimeName, ServicePlan, Source, StackPlan
 from harness.services import SERVICES, kind_named, kind_of_image
@@ -30,9 +30,14 @@ class Choice:
     reason: str
 
 
-def variables_for_run(environment: Mapping[str, str]) -> dict[str, str]:
-    """What interpolates a compose file: the user's environment, and a random value for each secret not set there."""
+def variables_for_run(environment: Mapping[str, str], text: str = "") -> dict[str, str]:
+    """What interpolates a compose file: the user's environment, and a random value for each secret not set there.
+
+    Certificates are drawn only where the file's `text` wants one: that takes a moment.
+    """
     drawn = {name: random_secret().reveal() for kind in SERVICES for name in kind.secret_variables}
+    if "${TLS_CERTIFICATE" in text and "TLS_CERTIFICATE" not in environment:
+        drawn |= certificates(kind.name.replace("_", "-") for kind in SERVICES)
     return {**drawn, **environment}
 
 

@@ -43,6 +43,7 @@ def as_data(handles: Iterable[RemoteHandle], secrets: bool) -> list[dict[str, An
             "seconds_to_ready": handle.ready_after,
             "log": str(handle.log),
             "endpoints": {endpoint.name: endpoint.url for endpoint in handle.endpoints.values()},
+            "authority": next((one.authority for one in handle.endpoints.values() if one.authority), ""),
             "credentials": {name: secret.reveal() if secrets else MASK for name, secret in handle.credentials.items()},
         }
         for handle in handles

@@ -160,6 +160,7 @@ class HarnessExtension(Strict):
 
     kind: str = ""
     fidelity: Literal["image", "emulator"] = "image"
+    tls: tuple[str, ...] = ()
 
 
 class ResourceLimits(BaseModel):

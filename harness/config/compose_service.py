@@ -77,6 +77,7 @@ class ServiceReader:
             image=parsed.image,
             kind=parsed.x_harness.kind or None,
             pinned=self.pinned(name, parsed.image),
+            tls=parsed.x_harness.tls,
             stand_in=parsed.x_harness.fidelity == "emulator",
             command=parsed.command,
             entrypoint=parsed.entrypoint,

@@ -158,10 +158,12 @@ AsgiApp = Callable[..., Awaitable[None]]
 
 @dataclass(frozen=True)
 class HttpListener:
-    """One ASGI application on one already listening socket."""
+    """One ASGI application on one already listening socket; over TLS with a certificate file and its key's file."""
 
     app: AsgiApp
     sock: socket.socket
+    certificate: str = ""
+    key: str = ""
 
 
 class _Server(uvicorn.Server):
@@ -187,6 +189,8 @@ def _server(listener: HttpListener, grace_seconds: int) -> _Server:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=grace_seconds,
         http="httptools",
+        ssl_certfile=listener.certificate or None,
+        ssl_keyfile=listener.key or None,
         ws="none",
     )
     return _Server(config)

@@ -15,6 +15,7 @@ from harness.identity import Identity
 from harness.journal import FILE_NAME, LEFT_BEHIND, RUN_STARTED, SERVICE_FAILED, SERVICE_READY, Journal
 from harness.keeper import wire
 from harness.keeper.breaking import LINK, Pressure, break_or_heal, capabilities, settle
+from harness.keeper.encryption import over_tls
 from harness.keeper.leases import Leases
 from harness.keeper.linkhost import LinkedRuntime, LinkHost
 from harness.keeper.rundir import RunDir
@@ -61,7 +62,8 @@ class OwnedStack:
     def _begin(self, request: dict[str, Any], tell: Tell) -> None:
         plan, report = wire.plan_from_wire(request["plan"]), Path(request["report"])
         try:
-            addresses = {name: self._leases.lease_all(ports) for name, ports in ports_needed(plan).items()}
+            leased = {name: self._leases.lease_all(ports) for name, ports in ports_needed(plan).items()}
+            addresses = over_tls(plan, leased, self._run_dir.path)
         except HarnessError:
             self._leases.release()
             raise

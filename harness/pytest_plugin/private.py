@@ -47,7 +47,8 @@ class PrivateStacks:
             pytest.skip("not verified: no private stack is started beside a live environment")
         outer = self._session.run
         outer.prepare()
-        files = with_overlays([outer.settings.root / file for file in compose], outer.settings["compose"])
+        root = outer.settings.root
+        files = with_overlays([root / file for file in compose], [root / file for file in outer.settings["compose"]])
         inner = app.private_run(outer, files, self._name)
         plan, reason = app.plan_for(inner.settings, variables)
         plan = only(plan, services or plan.services, links)
@@ -75,6 +76,15 @@ class PrivateStacks:
         probe = {kind: ServicePlan(kind, "", kind)}
         return find_binaries(self._session.settings, probe)[kind] is None
 
+    def from_wheel(self, kind: str) -> bool:
+        """Whether the only server of this kind here is one that a Python package carries."""
+        from harness.runtimes.choice import find_binaries
+
+        if self.runtime is not RuntimeName.PROCESS:
+            return False
+        found = find_binaries(self._session.settings, {kind: ServicePlan(kind, "", kind)})[kind]
+        return found is not None and "site-packages" in found.path.parts
+
     def close(self) -> None:
         """End them all. Raises LeftBehind naming what is still there."""
         left = []
@@ -86,10 +96,13 @@ class PrivateStacks:
 
 def with_overlays(files: Iterable[Path], run: Iterable[Path]) -> list[Path]:
     """The files of a private stack, each followed by what the run's own files have for it: `offline.yml` of the run
-    brings `offline-ha.yml` for `ha.yml`, where that lies beside it."""
+    brings `offline-ha.yml` for `ha.yml`, where that lies beside it; the run's first file brings all its overlays."""
     overlays = list(run)
-    found = []
+    found: list[Path] = []
     for file in files:
+        if overlays[:1] == [file]:
+            found += overlays
+            continue
         beside = [file.with_name(f"{overlay.stem}-{file.stem}{file.suffix}") for overlay in overlays]
         found += [file, *(path for path in beside if path.is_file())]
     return found

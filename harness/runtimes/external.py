@@ -28,10 +28,8 @@ from harness.credentials import Secret
 from harness.errors import UsageError
 from harness.model import Endpoint, Fidelity, Source
 from harness.services import SERVICES, kind_named
-from harness.services.base import HEADER, Kind
+from harness.services.base import ENCRYPTED, HEADER, Kind
 
-ENCRYPTED = {"http": "https", "redis": "rediss", "grpc": "grpcs"}
-"""What a scheme is called over TLS; those that are not here have no such form."""
 COMMAND_TIMEOUT = 10.0
 """Seconds that a command which prints a secret may take."""
 KEYS = frozenset({"kind", "endpoints", "credentials", "headers", "tls", "needs", "options"})

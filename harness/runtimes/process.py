@@ -95,7 +95,7 @@ class ProcessRuntime:
         translate = PathMap(rewritten.mounts, data, self.directory / "files" / service.name)
         place = Place(rewritten, data, addresses[service.name], translate, binary)
         launch = kind.launch(place)
-        program = (str(binary.path),) if binary else _emulator(kind)
+        program = (str(binary.path),) if binary else _emulator(kind, service)
         instance = ProcessInstance(
             (*program, *launch.arguments),
             environment_for(place, launch.environment),
@@ -180,8 +180,13 @@ def _more(kind: str) -> tuple[Port, ...]:
     return kind_named(kind).process_ports
 
 
-def _emulator(kind: Kind) -> tuple[str, ...]:
-    """The command of a kind's emulator. Raises PlanError when what it is made of is not installed."""
+def _emulator(kind: Kind, service: ServicePlan) -> tuple[str, ...]:
+    """The command of a kind's emulator. Raises PlanError when what it is made of is not installed, or it is to speak
+    TLS and cannot."""
+    if service.tls and not kind.emulator_tls:
+        raise PlanError(
+            f"service {service.name}: the emulator of {kind.name} speaks no TLS", f"put {kind.programs[0]} on PATH"
+        )
     if not all(map(util.find_spec, kind.emulator_libraries)):
         raise PlanError(
             f"no {' or '.join(kind.programs)} is here, and the emulator needs {', '.join(kind.emulator_libraries)}",

@@ -13,7 +13,7 @@ from harness.ports import Handle
 from harness.probes.exposition import samples
 from harness.probes.http import expect
 from harness.probes.poll import NotYet
-from harness.services.base import ImageFacts, Kind, Launch, Place, basic, take_flags, user_of
+from harness.services.base import ImageFacts, Kind, Launch, Place, basic, take_flags, user_of, without
 
 if TYPE_CHECKING:
     from arango.database import StandardDatabase
@@ -32,6 +32,7 @@ class ArangoDB(Kind):
     ports: ClassVar[tuple[Port, ...]] = (Port("http", 8529, "http"),)
     secret_variables: ClassVar[tuple[str, ...]] = ("ARANGO_ROOT_PASSWORD", "ARANGO_JWT_SECRET")
     emulator_unproven: ClassVar[bool] = True
+    emulator_tls: ClassVar[bool] = True
     options: ClassVar[tuple[str, ...]] = ("database",)
     facts: ClassVar[ImageFacts] = ImageFacts(
         user="root",
@@ -52,11 +53,12 @@ class ArangoDB(Kind):
         command = [word for word in place.service.command if word != "arangod"]
         flags = {word.partition("=")[0]: 0 if "=" in word else 1 for word in command if word.startswith("--")}
         words = take_flags(self.name, replace(place.service, command=tuple(command)), flags)
+        words = without(words, ("--server.endpoint",))
         return Launch(
             (
                 *(place.host_path(word) for word in words),
                 "--server.endpoint",
-                f"tcp://127.0.0.1:{place.port('http')}",
+                f"{'ssl' if place.service.tls else 'tcp'}://127.0.0.1:{place.port('http')}",
                 "--database.directory",
                 str(place.data),
             )

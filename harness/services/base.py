@@ -22,6 +22,10 @@ from harness.errors import PlanError
 from harness.model import Endpoint, Port, Reading, ServicePlan
 from harness.ports import Handle
 
+ENCRYPTED = {"http": "https", "redis": "rediss", "grpc": "grpcs"}
+"""What a scheme is called over TLS; those that are not here have no such form."""
+AUTHORITY, CERTIFICATE, KEY = "/etc/tls/ca.pem", "/etc/tls/certificate.pem", "/etc/tls/key.pem"
+"""Where a service that speaks TLS has its certificate, the key to it, and the authority that it is of."""
 HEADER = "header:"
 """What the name of a credential begins with that goes into an HTTP header: `header:X-Api-Key`."""
 
@@ -90,6 +94,8 @@ class Kind(ABC):
     fixture: ClassVar[str]
     libraries: ClassVar[tuple[str, ...]] = ()
     """What `ready` imports when it is first called: whoever measures it imports them before."""
+    emulator_tls: ClassVar[bool] = False
+    """Whether the emulator speaks TLS where the compose file has the service speak it."""
     emulator_libraries: ClassVar[tuple[str, ...]] = ()
     """Modules of optional dependencies that the emulator cannot do without."""
     emulator_unproven: ClassVar[bool] = False
@@ -246,4 +252,16 @@ def take_flags(kind: str, service: ServicePlan, known: Mapping[str, int]) -> lis
             )
         kept.append(word)
         kept.extend(next(words, "") for _ in range(0 if "=" in word else known[name]))
+    return kept
+
+
+def without(words: list[str], flags: tuple[str, ...]) -> list[str]:
+    """The words without these flags and their values, in both spellings (`-bind=A`, `-bind A`)."""
+    kept, rest = [], iter(words)
+    for word in rest:
+        name, equals, _ = word.partition("=")
+        if name not in flags:
+            kept.append(word)
+        elif not equals:
+            next(rest, None)
     return kept

@@ -14,13 +14,31 @@ from harness.model import Port, Reading, ServicePlan
 from harness.ports import Handle
 from harness.probes.http import Answer, expect
 from harness.probes.poll import NotYet
-from harness.services.base import ImageFacts, Kind, Launch, Place, take_flags
+from harness.services.base import AUTHORITY, CERTIFICATE, KEY, ImageFacts, Kind, Launch, Place, take_flags, without
 
 if TYPE_CHECKING:
     import consul
 
 TIMEOUT = 5.0
 """Seconds that any call of the client may take. python-consul2 itself would wait for ever."""
+FLAGS = {
+    "agent": 0,
+    "-server": 0,
+    "-ui": 0,
+    "-dev": 0,
+    "-bootstrap-expect": 1,
+    "-node": 1,
+    "-client": 1,
+    "-bind": 1,
+    "-hcl": 1,
+    "-http-port": 1,
+    "-https-port": 1,
+    "-log-level": 1,
+    "-datacenter": 1,
+    "-retry-join": 1,
+    "-retry-interval": 1,
+}
+"""Flags that a compose command may have, and how many values each takes."""
 
 
 class Consul(Kind):
@@ -51,27 +69,15 @@ class Consul(Kind):
 
     def launch(self, place: Place) -> Launch:
         """`agent ...` as the compose file has it, bound to loopback; files under /consul/config become -config-file."""
-        words = take_flags(
-            self.name,
-            place.service,
-            {
-                "agent": 0,
-                "-server": 0,
-                "-ui": 0,
-                "-dev": 0,
-                "-bootstrap-expect": 1,
-                "-node": 1,
-                "-client": 1,
-                "-bind": 1,
-                "-log-level": 1,
-                "-datacenter": 1,
-                "-retry-join": 1,
-                "-retry-interval": 1,
-            },
-        )
-        kept = _without(words, ("-client", "-bind"))
+        words = take_flags(self.name, place.service, FLAGS)
+        kept = without(words, ("-client", "-bind", "-hcl", "-http-port", "-https-port"))
         files = [mount for mount in place.service.mounts if mount.target.startswith("/consul/config/")]
-        ports = {"http": "http", "dns": "dns", "server": "server", "serf-lan": "serf_lan"}
+        ports = {
+            "https" if place.service.tls else "http": "http",
+            "dns": "dns",
+            "server": "server",
+            "serf-lan": "serf_lan",
+        }
         return Launch(
             (
                 *kept,
@@ -80,6 +86,7 @@ class Consul(Kind):
                 f"-data-dir={place.data}",
                 *(f"-config-file={place.host_path(mount.target)}" for mount in files),
                 *(f"-{flag}-port={place.port(name)}" for flag, name in ports.items()),
+                *(_encrypted(place) if place.service.tls else ()),
                 "-serf-wan-port=-1",
                 "-grpc-port=-1",
                 *(("-grpc-tls-port=-1",) if _has_grpc_tls(place) else ()),
@@ -154,13 +161,7 @@ def _has_grpc_tls(place: Place) -> bool:
     return match is not None and (int(match[1]), int(match[2])) >= (1, 14)
 
 
-def _without(words: list[str], flags: tuple[str, ...]) -> list[str]:
-    """The words without these flags and their values, in both spellings (`-bind=A`, `-bind A`)."""
-    kept, rest = [], iter(words)
-    for word in rest:
-        name, equals, _ = word.partition("=")
-        if name not in flags:
-            kept.append(word)
-        elif not equals:
-            next(rest, None)
-    return kept
+def _encrypted(place: Place) -> tuple[str, ...]:
+    """No plain HTTP; the files where they are on this machine. 1.8 knows only these keys, which later ones take too."""
+    files = {"ca_file": AUTHORITY, "cert_file": CERTIFICATE, "key_file": KEY}
+    return ("-http-port=-1", *(f'-hcl={name} = "{place.host_path(path)}"' for name, path in files.items()))

@@ -15,6 +15,7 @@ from harness.services.base import ImageFacts, Kind, Launch, Place, basic, take_f
 from harness.services.http_session import ServiceSession
 
 PROVISIONING = "/etc/grafana/provisioning"
+TLS_FILES = ("GF_SERVER_CERT_FILE", "GF_SERVER_CERT_KEY")
 
 
 class Grafana(Kind):
@@ -27,6 +28,7 @@ class Grafana(Kind):
     ports: ClassVar[tuple[Port, ...]] = (Port("http", 3000, "http"),)
     secret_variables: ClassVar[tuple[str, ...]] = ("GRAFANA_ADMIN_PASSWORD",)
     emulator_unproven: ClassVar[bool] = True
+    emulator_tls: ClassVar[bool] = True
     version_arguments: ClassVar[tuple[str, ...]] = ("-v",)
     facts: ClassVar[ImageFacts] = ImageFacts(
         user="472",
@@ -49,6 +51,7 @@ class Grafana(Kind):
             ("server",),
             {
                 "GF_SERVER_HTTP_ADDR": "127.0.0.1",
+                **{name: place.host_path(place.service.environment[name]) for name in TLS_FILES if place.service.tls},
                 "GF_SERVER_HTTP_PORT": place.port("http"),
                 "GF_PATHS_DATA": str(place.data),
                 "GF_PATHS_LOGS": str(place.data / "log"),

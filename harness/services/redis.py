@@ -16,7 +16,7 @@ from harness.errors import PlanError
 from harness.model import Port, Reading, ServicePlan
 from harness.ports import Handle
 from harness.probes.poll import NotYet
-from harness.services.base import Binary, ImageFacts, Kind, Launch, Place, take_flags
+from harness.services.base import Binary, ImageFacts, Kind, Launch, Place, take_flags, without
 
 if TYPE_CHECKING:
     import redis
@@ -34,6 +34,12 @@ FLAGS = {
     "--maxmemory-policy": 1,
     "--maxclients": 1,
     "--sentinel": 0,
+    "--port": 1,
+    "--tls-port": 1,
+    "--tls-cert-file": 1,
+    "--tls-key-file": 1,
+    "--tls-ca-cert-file": 1,
+    "--tls-auth-clients": 1,
 }
 """Settings that a compose command may override, and how many values each takes."""
 
@@ -83,12 +89,13 @@ class Redis(Kind):
             )
         config = rest.pop(0) if rest and not rest[0].startswith("-") else ""
         words = take_flags(self.name, replace(place.service, command=tuple(rest)), FLAGS)
+        words = without(words, ("--port", "--tls-port"))
         words = [place.host_path(word) for word in words]
         return Launch(
             (
                 *((place.host_path(config),) if config else ()),
                 *words,
-                "--port",
+                *(("--port", "0", "--tls-port") if place.service.tls else ("--port",)),
                 place.port("redis"),
                 "--bind",
                 "127.0.0.1",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import ssl
+from pathlib import Path
 
 import pytest
 
-from harness.credentials import MASK, Secret, is_sensitive, random_secret, redact, sensitive_values
+from harness.credentials import MASK, Secret, certificates, is_sensitive, random_secret, redact, sensitive_values
 
 
 def test_a_secret_shows_itself_only_when_asked() -> None:
@@ -46,3 +48,34 @@ def test_short_values_are_not_masked() -> None:
 def test_redaction_masks_the_longest_first() -> None:
     assert redact("abc abcdef", ["abc", "abcdef", ""]) == f"{MASK} {MASK}"
     assert redact("nothing", []) == "nothing"
+
+
+def test_the_certificate_of_a_run_is_of_its_own_authority_for_loopback_and_the_services(tmp_path: Path) -> None:
+    """Verified by a handshake of OpenSSL's, not by reading it back."""
+    run, other = certificates(["consul"]), certificates(["consul"])
+    for name, text in run.items():
+        (tmp_path / name).write_text(text)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(tmp_path / "TLS_CERTIFICATE", tmp_path / "TLS_KEY")
+    for name in ("127.0.0.1", "localhost", "consul"):
+        assert handshake(server, ssl.create_default_context(cadata=run["TLS_CA"]), name) == ""
+    assert "IP address mismatch" in handshake(server, ssl.create_default_context(cadata=run["TLS_CA"]), "127.0.0.2")
+    assert "verify failed" in handshake(server, ssl.create_default_context(cadata=other["TLS_CA"]), "127.0.0.1")
+
+
+def handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> str:
+    """Both sides in memory; what the client found wrong with the server, empty for nothing."""
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    sides = (
+        client.wrap_bio(to_client, to_server, server_hostname=name),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    )
+    for _ in range(4):
+        for side in sides:
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            except ssl.SSLCertVerificationError as error:
+                return str(error)
+    return ""

@@ -135,6 +135,14 @@ def test_a_required_service_that_is_not_there() -> None:
         make_plan(compose(service("a", image="redis:8")), PROCESS, {"a": BINARY}, ["c"])
 
 
+def test_certificates_are_drawn_only_for_a_file_that_wants_one() -> None:
+    assert "TLS_KEY" not in variables_for_run({}, "image: redis")
+    drawn = variables_for_run({}, "content: ${TLS_CERTIFICATE:-}")
+    assert all(drawn[name].startswith("-----BEGIN") for name in ("TLS_CA", "TLS_CERTIFICATE", "TLS_KEY"))
+    given = variables_for_run({"TLS_CERTIFICATE": "mine"}, "content: ${TLS_CERTIFICATE:-}")
+    assert (given["TLS_CERTIFICATE"], "TLS_KEY" in given) == ("mine", False)
+
+
 def test_every_run_draws_its_own_passwords_unless_the_user_set_them() -> None:
     one, other = variables_for_run({"X": "1"}), variables_for_run({"REDIS_PASSWORD": "mine"})
     names = {name for kind in SERVICES for name in kind.secret_variables}

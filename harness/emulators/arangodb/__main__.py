@@ -58,7 +58,13 @@ def main() -> None:
         with server.lock:
             server.close()
 
-    asyncio.run(serve([HttpListener(app, sock)], background=[lambda: _sweep(server)], on_stop=stop))
+    asyncio.run(
+        serve(
+            [HttpListener(app, sock, options.keyfile, options.keyfile)],
+            background=[lambda: _sweep(server)],
+            on_stop=stop,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ _KNOWN_TEXT = """
     javascript.allow-admin-execute javascript.app-path javascript.enabled log.level query.global-memory-limit
     query.max-runtime query.memory-limit query.slow-threshold server.authentication server.endpoint server.gid
     server.io-threads server.jwt-secret server.jwt-secret-keyfile server.maximal-queue-size server.maximal-threads
-    server.options-api server.statistics server.storage-engine server.uid temp.path
+    server.options-api server.statistics server.storage-engine server.uid ssl.keyfile temp.path
     transaction.streaming-idle-timeout transaction.streaming-lock-timeout ttl.frequency
 """
 _KNOWN = frozenset(_KNOWN_TEXT.split())
@@ -40,6 +40,7 @@ class Options:
     ttl_seconds: float = 30
     max_runtime: float = 0
     memory_limit: int = 0
+    keyfile: str = ""
 
 
 def _bad_value(name: str, problem: str) -> None:
@@ -85,7 +86,7 @@ def _number(values: Mapping[str, str], name: str, default: float) -> float:
 
 def _endpoint(values: Mapping[str, str]) -> tuple[str, int]:
     scheme, _, address = values.get("server.endpoint", "tcp://127.0.0.1:8529").partition("://")
-    if scheme not in ("tcp", "http+tcp", "http"):
+    if scheme not in ("tcp", "http+tcp", "http", "ssl"):
         _bad_value("server.endpoint", f"unsupported endpoint '{scheme}://'")
     try:
         return split_address(address if ":" in address else address + ":8529")
@@ -146,4 +147,5 @@ def read_options(argv: Sequence[str], environment: Mapping[str, str]) -> Options
         ttl_seconds=_number(values, "ttl.frequency", 30000) / 1000,
         max_runtime=_number(values, "query.max-runtime", 0),
         memory_limit=int(_number(values, "query.memory-limit", 0)),
+        keyfile=values.get("ssl.keyfile", "") if values.get("server.endpoint", "").startswith("ssl:") else "",
     )

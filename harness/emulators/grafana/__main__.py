@@ -46,8 +46,10 @@ def main(argv: Sequence[str]) -> None:
         sock = runner.listen(settings.text("server.http_addr") or "0.0.0.0", settings.number("server.http_port"))
     except (runner.ConfigError, OSError, sqlite3.DatabaseError) as error:
         runner.refuse(f"Error: ✗ {error}")
-    log.info("HTTP Server Listen address=%s:%s protocol=http", *sock.getsockname()[:2])
-    listener = runner.HttpListener(grafana.app, sock)
+    protocol = settings.text("server.protocol")
+    log.info("HTTP Server Listen address=%s:%s protocol=%s", *sock.getsockname()[:2], protocol)
+    files = ("server.cert_file", "server.cert_key") if protocol == "https" else ()
+    listener = runner.HttpListener(grafana.app, sock, *map(settings.text, files))
     asyncio.run(runner.serve([listener], background=grafana.background(), on_stop=grafana.stop))
 
 

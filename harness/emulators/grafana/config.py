@@ -17,6 +17,9 @@ from .times import seconds_of
 DEFAULTS = {
     "server.http_addr": "",
     "server.http_port": "3000",
+    "server.protocol": "http",
+    "server.cert_file": "",
+    "server.cert_key": "",
     "server.root_url": "",
     "server.domain": "localhost",
     "paths.data": "/var/lib/grafana",
@@ -103,7 +106,7 @@ class Settings:
         given = self.text("server.root_url")
         if given and "%(" not in given:
             return given.rstrip("/") + "/"
-        return f"http://{self.text('server.domain')}:{self.text('server.http_port')}/"
+        return f"{self.text('server.protocol')}://{self.text('server.domain')}:{self.text('server.http_port')}/"
 
 
 def load(arguments: Iterable[str], environ: Mapping[str, str], config: str = "") -> Settings:
@@ -121,6 +124,8 @@ def load(arguments: Iterable[str], environ: Mapping[str, str], config: str = "")
         values[key] = value
     settings = Settings(values)
     settings.number("server.http_port")
+    if settings.text("server.protocol") == "https" and not settings.text("server.cert_file"):
+        raise ConfigError("cert_file cannot be empty when using HTTPS")
     if settings.seconds("unified_alerting.min_interval") % settings.base_tick:
         raise ConfigError("value of setting 'min_interval' should be times of base interval")
     return settings

@@ -102,4 +102,5 @@ def test_the_runs_overlays_come_along_where_they_have_something_for_a_private_st
     elsewhere = Path("/elsewhere")
     run = [tmp_path / "stack.yml", elsewhere / "offline.yml", elsewhere / "metrics.yml"]
     assert with_overlays([tmp_path / "ha.yml"], run) == [tmp_path / "ha.yml", tmp_path / "offline-ha.yml"]
-    assert with_overlays([tmp_path / "stack.yml"], run) == [tmp_path / "stack.yml"]
+    assert with_overlays([tmp_path / "stack.yml", tmp_path / "tls.yml"], run) == [*run, tmp_path / "tls.yml"]
+    assert with_overlays([tmp_path / "stack.yml"], []) == [tmp_path / "stack.yml"]

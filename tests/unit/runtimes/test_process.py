@@ -153,10 +153,10 @@ def test_an_emulator_whose_library_is_missing_is_told(monkeypatch: pytest.Monkey
     from harness.runtimes import process
     from harness.services import kind_named
 
-    assert process._emulator(kind_named("consul")) == kind_named("consul").emulator
+    assert process._emulator(kind_named("consul"), service("consul")) == kind_named("consul").emulator
     monkeypatch.setattr("harness.runtimes.process.util.find_spec", lambda name: None)
     with pytest.raises(PlanError, match="no redis-server or valkey-server is here, and the emulator needs fakeredis"):
-        process._emulator(kind_named("redis"))
+        process._emulator(kind_named("redis"), service("redis"))
 
 
 # -- what can be broken -----------------------------------------------------------------------------------------
@@ -217,3 +217,13 @@ def test_a_word_too_many_comes_and_goes(writer: ProcessInstance) -> None:
     writer.reconfigure()
     assert writer.command == whole
     assert writer.alive
+
+
+def test_an_emulator_that_speaks_no_tls_is_not_started_in_the_place_of_a_service_that_does() -> None:
+    from harness.runtimes import process
+    from harness.services import kind_named
+
+    encrypted = service("consul", tls=("http",))
+    with pytest.raises(PlanError, match="service consul: the emulator of consul speaks no TLS"):
+        process._emulator(kind_named("consul"), encrypted)
+    assert process._emulator(kind_named("grafana"), encrypted) == kind_named("grafana").emulator

@@ -187,3 +187,37 @@ def test_an_unknown_kind_is_told_with_those_that_exist() -> None:
 
 def test_every_kind_has_an_emulators_command() -> None:
     assert kind_named("tempo").emulator == (sys.executable, "-m", "harness.emulators.tempo")
+
+
+# -- over TLS -----------------------------------------------------------------------------------------------------
+
+
+def test_consul_over_tls_opens_no_plain_port(tmp_path: Path) -> None:
+    words = ("agent", "-http-port=-1", "-https-port=8500", '-hcl=ca_file = "/etc/tls/ca.pem"')
+    mounts = (Mount("bind", "/etc/tls", "/x"),)
+    arguments = launch("consul", tmp_path, *words, tls=("http",), mounts=mounts)
+    assert {"-http-port=-1", "-https-port=20000"} <= set(arguments)
+    assert '-hcl=key_file = "/host/etc/tls/key.pem"' in arguments
+    assert [word for word in arguments if word.startswith("-hcl=ca_file")] == ['-hcl=ca_file = "/host/etc/tls/ca.pem"']
+
+
+def test_redis_over_tls_opens_no_plain_port(tmp_path: Path) -> None:
+    words = ("redis-server", "--port", "0", "--tls-port", "6379", "--tls-cert-file", "/etc/tls/certificate.pem")
+    arguments = launch("redis", tmp_path, *words, tls=("redis",))
+    assert "--tls-cert-file /host/etc/tls/certificate.pem --port 0 --tls-port 20000" in " ".join(arguments)
+    assert "6379" not in arguments
+
+
+def test_arangodb_over_tls_listens_with_it_only(tmp_path: Path) -> None:
+    words = ("arangod", "--server.endpoint", "ssl://0.0.0.0:8529", "--ssl.keyfile", "/etc/tls/server.pem")
+    arguments = " ".join(launch("arangodb", tmp_path, *words, tls=("http",)))
+    assert "--ssl.keyfile /host/etc/tls/server.pem --server.endpoint ssl://127.0.0.1:20000" in arguments
+    assert "0.0.0.0" not in arguments
+
+
+def test_grafana_over_tls_is_told_where_its_files_are_here(tmp_path: Path) -> None:
+    environment = {"GF_SERVER_CERT_FILE": "/etc/tls/certificate.pem", "GF_SERVER_CERT_KEY": "/etc/tls/key.pem"}
+    place = place_for("grafana", tmp_path, environment=environment, tls=("http",))
+    told = kind_named("grafana").launch(place).environment
+    assert (told["GF_SERVER_CERT_FILE"], told["GF_SERVER_CERT_KEY"]) == (
+        "/host/etc/tls/certificate.pem", "/host/etc/tls/key.pem")  # fmt: skip
