@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.emulators.http_client import TimedOut, Unreachable
+
 from . import tempo
 from .datasources import DataSources
 from .errors import not_emulated, plain, public
 from .http import Reply, Request, json_reply
 from .query import Queries
-from .upstream import HOP_BY_HOP, TimedOut, Unreachable
 
+HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "content-length"})
 KEPT_BACK = HOP_BY_HOP | {"host", "authorization", "cookie", "x-grafana-org-id", "accept-encoding", "origin", "referer"}
 """Request headers that are Grafana's own business."""
 TESTDATA = "grafana-testdata-datasource"

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from harness.emulators.http_client import Response, fetch
+
 from . import expressions, tempo, testdata
 from .datasources import DataSources
 from .errors import not_emulated, plain, public
 from .frames import Answer, Span
 from .site import Site
 from .times import moment_ms
-from .upstream import Response, fetch
 from .values import values_of
 
 EXPRESSION = "__expr__"
@@ -86,7 +87,10 @@ class Queries:
     def fetcher(self, source: dict[str, Any]) -> tempo.Fetch:
         """A function that calls this data source's url with its credentials and Grafana's timeouts."""
         settings = self._site.settings
-        limits = {"timeout": settings.seconds("dataproxy.timeout"), "dial": settings.seconds("dataproxy.dialtimeout")}
+        limits = {
+            "timeout": settings.seconds("dataproxy.timeout"),
+            "dial_timeout": settings.seconds("dataproxy.dialtimeout"),
+        }
         return partial(_call, source, limits)
 
 
@@ -98,7 +102,7 @@ async def _call(
     headers: Mapping[str, str] | None = None,
     body: bytes = b"",
 ) -> Response:
-    sent = dict(headers or {}) | _credentials(source)
+    sent = {"User-Agent": "Grafana/13.2.3"} | dict(headers or {}) | _credentials(source)
     return await fetch(method, source["url"].rstrip("/") + path, sent, body, **limits)
 
 

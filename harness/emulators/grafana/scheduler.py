@@ -10,6 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from harness.emulators.http_client import Unreachable
+
 from . import webhook
 from .alertmanager import Alertmanager, Notification
 from .errors import GrafanaError
@@ -19,7 +21,6 @@ from .query import Queries
 from .rules import Rules
 from .site import Site
 from .times import ZERO_TIME, iso, seconds_of
-from .upstream import Unreachable
 
 FLUSH_SECONDS = 0.1
 log = logging.getLogger("ngalert")

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from harness.emulators.http_client import Response, TimedOut, Unreachable
+
 from .frames import MULTI, Answer, Column, Frame, Span
-from .upstream import Response, TimedOut, Unreachable
 
 Fetch = Callable[..., Awaitable[Response]]
 """`fetch(method, path, headers)` against the data source's url, with its credentials."""

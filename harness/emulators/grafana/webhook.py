@@ -7,9 +7,10 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
+from harness.emulators.http_client import fetch
+
 from .alertmanager import Alert, Notification, ends_at
 from .times import iso
-from .upstream import fetch
 
 Labels = dict[str, str]
 
