@@ -27,20 +27,8 @@ def _self(request: Request) -> Answer:
     request.authorizer.need("agent", "read", settings.node)
     config: dict[str, Any] = {"Datacenter": settings.datacenter, "NodeName": settings.node, "NodeID": server.node_id}
     config |= {"Revision": "", "Server": True, "Version": settings.profile.reported}
-    return Answer({"Config": config, "Member": _member(request), "Meta": {"consul-network-segment": ""}})
-
-
-def _member(request: Request) -> dict[str, Any]:
-    """This node as a gossip member: a cluster of one, whose gossip port is not open."""
-    settings = request.server.settings
-    tags = {"build": f"{settings.profile.reported}:", "dc": settings.datacenter, "id": request.server.node_id}
-    tags |= {"port": str(settings.server_port), "role": "consul", "acls": "1" if settings.acl_enabled else "0"}
-    return {"Name": settings.node, "Addr": settings.bind, "Port": settings.serf_port, "Tags": tags, "Status": 1}
-
-
-def _members(request: Request) -> Answer:
-    seen = request.authorizer.visible("node", request.server.settings.node)
-    return Answer([_member(request)] if seen else [])
+    member = {"Name": settings.node, "Addr": settings.bind, "Port": settings.serf_port, "Status": 1}
+    return Answer({"Config": config, "Member": member, "Meta": {"consul-network-segment": ""}})
 
 
 def _services(request: Request) -> Answer:
@@ -193,7 +181,6 @@ def _get(run: Any) -> dict[str, Endpoint]:
 
 ROUTES: Routes = {
     "/v1/agent/self": _get(_self),
-    "/v1/agent/members": _get(_members),
     "/v1/agent/services": _get(_services),
     "/v1/agent/checks": _get(_checks),
     "/v1/agent/service/": _get(_service),

@@ -112,10 +112,6 @@ def _all(request: Request) -> list[Check]:
     return [check for _, check in sorted(request.server.catalog.checks.items())]
 
 
-def _health_node(request: Request) -> Answer:
-    return _checks(request, request.server.catalog.checks_of(request.named("Missing node name")))
-
-
 def _health_checks(request: Request) -> Answer:
     name = request.named("Missing service name")
     return _checks(request, [check for check in _all(request) if check.service_name == name])
@@ -142,7 +138,6 @@ ROUTES: Routes = {
     "/v1/catalog/register": {"PUT": Endpoint(_register)},
     "/v1/catalog/deregister": {"PUT": Endpoint(_deregister)},
     "/v1/health/service/": _read(_health_service),
-    "/v1/health/node/": _read(_health_node),
     "/v1/health/checks/": _read(_health_checks),
     "/v1/health/state/": _read(_health_state),
 }

@@ -45,10 +45,6 @@ def _list(request: Request) -> Answer:
     return _shown(request, *request.server.sessions.listed())
 
 
-def _node(request: Request) -> Answer:
-    return _shown(request, *request.server.sessions.listed(request.named("Missing node name")))
-
-
 def _shown(request: Request, index: int, sessions: list[Session]) -> Answer:
     return Answer([to_wire(row) for row in sessions if request.authorizer.visible("session", row.node)], index=index)
 
@@ -60,5 +56,4 @@ ROUTES: Routes = {
     "/v1/session/renew/": {"PUT": Endpoint(_renew)},
     "/v1/session/info/": {"GET": Endpoint(_info, watch=_READ)},
     "/v1/session/list": {"GET": Endpoint(_list, watch=_READ)},
-    "/v1/session/node/": {"GET": Endpoint(_node, watch=_READ)},
 }

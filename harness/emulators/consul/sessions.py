@@ -45,10 +45,9 @@ class Sessions:
             raise ConsulError("failed session lookup: index error: UUID must be 36 characters")
         return self._rows.get(session_id)
 
-    def listed(self, node: str | None = None) -> tuple[int, list[Session]]:
-        """(index, sessions sorted by id), of one node if given."""
-        rows = [row for _, row in sorted(self._rows.items()) if node is None or row.node == node]
-        return max(1, self._store.at(TABLE)), rows
+    def listed(self) -> tuple[int, list[Session]]:
+        """(index, sessions sorted by id)."""
+        return max(1, self._store.at(TABLE)), [row for _, row in sorted(self._rows.items())]
 
     def create(self, request: dict[str, Any], node: str, lock_delay: int | None) -> str:
         """Create a session on `node` unless the request names another; its id. Raises ConsulError."""

@@ -7,12 +7,12 @@ subset stop the start in Consul's words. Source: the agent configuration referen
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.emulators.go_durations import SECOND, parse_duration
+from harness.emulators.go_durations import parse_duration
 from harness.emulators.runner import ConfigError, GoFlags, guard_host, parse_go_flags
 
 from .hcl import HclError, parse_hcl
@@ -25,20 +25,18 @@ _FLAGS = {
     "http-port": "ports.http", "dns-port": "ports.dns", "server-port": "ports.server", "grpc-port": "ports.grpc",
     "grpc-tls-port": "ports.grpc_tls", "serf-lan-port": "ports.serf_lan", "serf-wan-port": "ports.serf_wan",
 }  # fmt: skip
-_BLOCKS = {
-    "": "node_name bind_addr client_addr data_dir node_id datacenter log_level log_json session_ttl_min server ui "
-    "bootstrap bootstrap_expect disable_update_check disable_anonymous_signature enable_debug leave_on_terminate",
-    "ports.": "http dns https grpc grpc_tls server serf_lan serf_wan",
-    "performance.": "raft_multiplier",
-    "telemetry.": "disable_hostname prometheus_retention_time",
-    "limits.": "kv_max_value_size txn_max_req_len http_max_conns_per_client",
-    "acl.": "enabled default_policy enable_token_persistence",
-    "acl.tokens.": "initial_management master agent default",
-}
-_KEYS = frozenset(block + name for block, names in _BLOCKS.items() for name in names.split())
-"""Every configuration key that is understood."""
-
-_NUMBERS = frozenset(f"ports.{name}" for name in _BLOCKS["ports."].split()) | {"performance.raft_multiplier"}
+_DEFAULTS: Mapping[str, Any] = {
+    "node_name": "", "bind_addr": "127.0.0.1", "client_addr": "127.0.0.1", "data_dir": "", "node_id": "",
+    "datacenter": "dc1", "log_level": "", "session_ttl_min": "10s", "server": False, "ui": False, "bootstrap": False,
+    "bootstrap_expect": 1, "disable_update_check": False, "disable_anonymous_signature": False, "enable_debug": False,
+    "leave_on_terminate": False, "ports.http": 8500, "ports.dns": 8600, "ports.https": -1, "ports.grpc": -1,
+    "ports.grpc_tls": -1, "ports.server": 8300, "ports.serf_lan": 8301, "ports.serf_wan": -1,
+    "performance.raft_multiplier": 5, "telemetry.disable_hostname": False, "telemetry.prometheus_retention_time": "",
+    "limits.kv_max_value_size": 524_288, "limits.txn_max_req_len": 524_288, "acl.enabled": False,
+    "acl.default_policy": "allow", "acl.enable_token_persistence": False, "acl.tokens.initial_management": "",
+    "acl.tokens.master": "", "acl.tokens.agent": "", "acl.tokens.default": "",
+}  # fmt: skip
+"""Every configuration key that is understood; a value has to be of its default's type."""
 
 
 @dataclass(frozen=True)
@@ -71,116 +69,100 @@ def read_settings(argv: Sequence[str], environ: Mapping[str, str], profile: str 
     for name in flags.values:
         if name not in {*_FLAGS, *_BOOLEANS, "config-file", "config-dir", "hcl"}:
             raise ConfigError(f"flag provided but not defined: -{name}")
-    merged: dict[str, Any] = {}
-    for source, content in _sources(flags, environ):
-        _verify(source, content)
-        _merge(merged, content)
-    _merge(merged, _from_flags(flags))
+    merged = dict(_DEFAULTS)
+    for source, text in _sources(flags, environ):
+        merged |= _parsed(source, text)
+    merged |= dict(_from_flags(flags))
     return _settled(merged, flags.on("dev"), profile_named(profile))
 
 
-def _sources(flags: GoFlags, environ: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
+def _sources(flags: GoFlags, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     files = [Path(name) for name in flags.all("config-file")]
-    for name in flags.all("config-dir"):
-        if not Path(name).is_dir():
-            raise ConfigError(f"==> config: Open failed on {name}. open {name}: no such file or directory")
-        files += sorted(path for path in Path(name).iterdir() if path.suffix in {".json", ".hcl"})
-    found = [(str(path), _read(path)) for path in files]
+    try:
+        for name in flags.all("config-dir"):
+            files += sorted(path for path in Path(name).iterdir() if path.suffix in {".json", ".hcl"})
+        yield from [(str(path), path.read_text()) for path in files]
+    except OSError as error:
+        found = f"==> config: Open failed on {error.filename}. open {error.filename}: no such file or directory"
+        raise ConfigError(found) from None
     if environ.get("CONSUL_LOCAL_CONFIG"):
-        found.append(("local.json", _parse("local.json", environ["CONSUL_LOCAL_CONFIG"])))
-    return found + [(f"flags-{at}.hcl", _parse(f"flags-{at}.hcl", text)) for at, text in enumerate(flags.all("hcl"))]
+        yield "local.json", environ["CONSUL_LOCAL_CONFIG"]
+    yield from ((f"flags-{at}.hcl", text) for at, text in enumerate(flags.all("hcl")))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _parsed(source: str, text: str) -> dict[str, Any]:
+    """The keys of one source, those of blocks with the block's name and a dot before them."""
+    start = f"==> failed to parse {source}: "
     try:
-        return _parse(str(path), path.read_text())
-    except OSError:
-        raise ConfigError(f"==> config: Open failed on {path}. open {path}: no such file or directory") from None
-
-
-def _parse(source: str, text: str) -> dict[str, Any]:
-    try:
-        return parse_hcl(text)
+        found = dict(_flat(parse_hcl(text)))
     except HclError as error:
-        raise ConfigError(f"==> failed to parse {source}: {error}") from None
-
-
-def _verify(source: str, content: dict[str, Any], path: str = "") -> None:
-    for name, value in content.items():
-        where = f"{path}{name}"
-        if isinstance(value, dict):
-            _verify(source, value, f"{where}.")
-        elif where not in _KEYS:
-            raise ConfigError(f"==> failed to parse {source}: 1 error occurred:\n\t* invalid config key {where}\n\n")
-        elif where in _NUMBERS and not isinstance(value, int):
-            cause = f"'{where}' expected type 'int', got unconvertible type '{type(value).__name__}'"
-            raise ConfigError(f"==> failed to parse {source}: 1 error(s) decoding:\n\n* {cause}")
-
-
-def _merge(into: dict[str, Any], content: Mapping[str, Any]) -> None:
-    for name, value in content.items():
-        if isinstance(value, dict):
-            _merge(into.setdefault(name, {}), value)
-        else:
-            into[name] = value
-
-
-def _from_flags(flags: GoFlags) -> dict[str, Any]:
-    found: dict[str, Any] = {name: True for name in ("server", "bootstrap") if flags.on(name)}
-    for flag, key in _FLAGS.items():
-        text = flags.last(flag)
-        block, _, name = key.rpartition(".")
-        if not text:
-            continue
-        try:
-            value: Any = int(text) if block or key == "bootstrap_expect" else text
-        except ValueError:
-            raise ConfigError(f'invalid value "{text}" for flag -{flag}: parse error') from None
-        (found.setdefault(block, {}) if block else found)[name] = value
+        raise ConfigError(f"{start}{error}") from None
+    for key, value in found.items():
+        if key not in _DEFAULTS:
+            raise ConfigError(f"{start}1 error occurred:\n\t* invalid config key {key}\n\n")
+        if type(value) is not type(_DEFAULTS[key]):
+            wanted, got = (type(each).__name__ for each in (_DEFAULTS[key], value))
+            cause = f"'{key}' expected type '{wanted}', got unconvertible type '{got}'"
+            raise ConfigError(f"{start}1 error(s) decoding:\n\n* {cause}")
     return found
 
 
-def _settled(config: dict[str, Any], dev: bool, profile: Profile) -> Settings:
-    ports, acl, limits = config.get("ports", {}), config.get("acl", {}), config.get("limits", {})
-    tokens = acl.get("tokens", {})
+def _flat(content: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value
+
+
+def _from_flags(flags: GoFlags) -> Iterator[tuple[str, Any]]:
+    yield from ((name, True) for name in ("server", "bootstrap") if flags.on(name))
+    for flag, key in _FLAGS.items():
+        text = flags.last(flag)
+        try:
+            if text:
+                yield key, type(_DEFAULTS[key])(text)
+        except ValueError:
+            raise ConfigError(f'invalid value "{text}" for flag -{flag}: parse error') from None
+
+
+def _settled(config: Mapping[str, Any], dev: bool, profile: Profile) -> Settings:
     _refuse_contradictions(config, dev)
-    default_node = socket.gethostname() if not config.get("node_name") else config["node_name"]
+    try:
+        ttl_min = parse_duration(config["session_ttl_min"])
+    except ValueError as error:
+        text = config["session_ttl_min"]
+        cause = f'session_ttl_min: invalid duration: "{text}": {error}'
+        raise ConfigError(f"==> 1 error occurred:\n\t* {cause}\n\n") from None
     return Settings(
         profile=profile,
         dev=dev,
-        node=default_node,
-        bind=config.get("bind_addr", "127.0.0.1").replace("0.0.0.0", "127.0.0.1"),
-        client=guard_host(config.get("client_addr", "127.0.0.1")),
-        http_port=ports.get("http", 8500),
-        dns_port=ports.get("dns", 8600),
-        server_port=ports.get("server", 8300),
-        serf_port=ports.get("serf_lan", 8301),
-        datacenter=config.get("datacenter", "dc1"),
-        data_dir=config.get("data_dir", ""),
-        node_id=config.get("node_id", ""),
-        session_ttl_min=_duration("session_ttl_min", config.get("session_ttl_min", "")) or 10 * SECOND,
-        kv_max_value_size=limits.get("kv_max_value_size", 512 * 1024),
-        txn_max_req_len=limits.get("txn_max_req_len", 512 * 1024),
-        acl_enabled=acl.get("enabled", False),
-        acl_default_policy=acl.get("default_policy", "allow"),
-        acl_management_token=tokens.get("initial_management") or tokens.get("master", ""),
+        node=config["node_name"] or socket.gethostname(),
+        bind=config["bind_addr"].replace("0.0.0.0", "127.0.0.1"),
+        client=guard_host(config["client_addr"]),
+        http_port=config["ports.http"],
+        dns_port=config["ports.dns"],
+        server_port=config["ports.server"],
+        serf_port=config["ports.serf_lan"],
+        datacenter=config["datacenter"],
+        data_dir=config["data_dir"],
+        node_id=config["node_id"],
+        session_ttl_min=ttl_min,
+        kv_max_value_size=config["limits.kv_max_value_size"],
+        txn_max_req_len=config["limits.txn_max_req_len"],
+        acl_enabled=config["acl.enabled"],
+        acl_default_policy=config["acl.default_policy"],
+        acl_management_token=config["acl.tokens.initial_management"] or config["acl.tokens.master"],
     )
 
 
-def _refuse_contradictions(config: dict[str, Any], dev: bool) -> None:
-    multiplier = config.get("performance", {}).get("raft_multiplier", 5)
-    if not dev and not config.get("data_dir"):
+def _refuse_contradictions(config: Mapping[str, Any], dev: bool) -> None:
+    multiplier, policy = config["performance.raft_multiplier"], config["acl.default_policy"]
+    if not dev and not config["data_dir"]:
         raise ConfigError("==> data_dir cannot be empty")
     if not 1 <= multiplier <= 10:
         raise ConfigError(f"==> performance.raft_multiplier cannot be {multiplier}. Must be between 1 and 10")
-    if config.get("acl", {}).get("default_policy", "allow") not in {"allow", "deny"}:
-        raise ConfigError('Unexpected ACL default policy value of "{}"'.format(config["acl"]["default_policy"]))
-    if config.get("bootstrap_expect", 1) > 1 or not (dev or config.get("server")):
+    if policy not in {"allow", "deny"}:
+        raise ConfigError(f'Unexpected ACL default policy value of "{policy}"')
+    if config["bootstrap_expect"] > 1 or not (dev or config["server"]):
         raise ConfigError("consul emulator: only a single server is emulated (-dev, or -server -bootstrap-expect=1)")
-
-
-def _duration(name: str, text: str) -> int:
-    try:
-        return parse_duration(text) if text else 0
-    except ValueError as error:
-        raise ConfigError(f'==> 1 error occurred:\n\t* {name}: invalid duration: "{text}": {error}\n\n') from None

@@ -38,3 +38,10 @@ class Log:
         body = json.dumps({**self.fields, **extra}, ensure_ascii=False)
         self.stream.write(f"{stamp}\t{level}\t{caller}\t{message}\t{body}\n")
         self.stream.flush()
+
+
+def say_rejected(log: Log, caller: str, partial: Any) -> None:
+    """Warn of a backend that took a request but not all of it: the real one only logs that, too."""
+    rejected = {name.name: value for name, value in partial.ListFields() if isinstance(value, int)}
+    if partial.error_message or rejected:
+        log.write("warn", caller, "Partial success response", message=partial.error_message, **rejected)

@@ -10,7 +10,6 @@ import ctypes
 import gc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from .failures import UNAVAILABLE, Failure
@@ -35,7 +34,8 @@ class MemoryLimiter:
     refusing: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        limit, spike = _limits(self.settings)
+        limit, spike = self.settings["limit_mib"] * MIB, self.settings["spike_limit_mib"] * MIB
+        spike = spike or limit // 5
         self.hard, self.soft = limit, limit - spike
         self.log.write(
             "info", "memorylimiter/memorylimiter.go:77", "Memory limiter configured",
@@ -70,20 +70,6 @@ class MemoryLimiter:
 
     def _say(self, level: str, message: str, used: int) -> None:
         self.log.write(level, CALLER, message, cur_mem_mib=used // MIB)
-
-
-def _limits(settings: Mapping[str, Any]) -> tuple[int, int]:
-    limit, spike = settings["limit_mib"] * MIB, settings["spike_limit_mib"] * MIB
-    if not limit:
-        total = _total_memory()
-        limit = total * settings["limit_percentage"] // 100
-        spike = total * settings["spike_limit_percentage"] // 100
-    return limit, spike or limit // 5
-
-
-def _total_memory() -> int:
-    line = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()[0]
-    return int(line.split()[1]) * 1024
 
 
 class ProcessMemory:

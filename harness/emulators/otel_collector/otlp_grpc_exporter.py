@@ -12,7 +12,7 @@ import grpc.aio
 
 from . import VERSION
 from .failures import DEADLINE_EXCEEDED, UNAVAILABLE, Failure, from_grpc
-from .logs import Log
+from .logs import Log, say_rejected
 from .signals import SIGNALS, Data, Signal
 
 _DETAILS = "grpc-status-details-bin"
@@ -63,14 +63,7 @@ class GrpcPush:
             answer = await self.calls[signal.name](data, timeout=self.settings["timeout"], metadata=self.metadata)
         except grpc.aio.AioRpcError as error:
             raise to_failure(error, target(self.settings["endpoint"])) from error
-        partial = answer.partial_success
-        rejected = sum(value for _, value in partial.ListFields() if isinstance(value, int))
-        if partial.error_message or rejected:
-            word = {"spans": "spans", "metric_points": "data_points"}.get(signal.items, signal.items)
-            self.log.write(
-                "warn", "otlpexporter/otlp.go:100", "Partial success response",
-                **{"message": partial.error_message, f"dropped_{word}": rejected},
-            )  # fmt: skip
+        say_rejected(self.log, "otlpexporter/otlp.go:100", answer.partial_success)
 
     async def close(self) -> None:
         """Close the channel."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from . import VERSION
 from .failures import Failure, from_http
-from .logs import Log
+from .logs import Log, say_rejected
 from .signals import Data, Signal
 
 _MAX_ANSWER = 64 * 1024
@@ -54,12 +54,7 @@ class HttpPush:
         if headers.get("Content-Type") != "application/x-protobuf" or not body:
             return
         partial = signal.response.FromString(body).partial_success
-        rejected = sum(value for _, value in partial.ListFields() if isinstance(value, int))
-        if partial.error_message or rejected:
-            self.log.write(
-                "warn", "otlphttpexporter/otlp.go:360", "Partial success response",
-                **{"message": partial.error_message, f"dropped_{signal.items}": rejected},
-            )  # fmt: skip
+        say_rejected(self.log, "otlphttpexporter/otlp.go:360", partial)
 
 
 def _go_error(error: Exception, address: str) -> str:

@@ -46,7 +46,7 @@ REFUSED = _words(
     virtual_node_extra_label virtual_node_peer_attributes response_body check_collector_pipeline
     directory_permissions recreate compaction fsync development disable_caller disable_stacktrace error_output_paths
     initial_fields processors sampling address views traces resource with_resource_constant_labels ca_file cert_file
-    key_file insecure_skip_verify
+    key_file insecure_skip_verify limit_percentage spike_limit_percentage
     """
 )
 
@@ -74,8 +74,7 @@ KINDS: dict[str, Tree] = {
     },
     "processors": {
         "memory_limiter": {
-            "check_interval": Duration(0), "limit_mib": 0, "spike_limit_mib": 0, "limit_percentage": 0,
-            "spike_limit_percentage": 0,
+            "check_interval": Duration(0), "limit_mib": 0, "spike_limit_mib": 0,
         },
         "batch": {"timeout": Duration(0.2), "send_batch_size": 8192, "send_batch_max_size": 0},
         "attributes": {"actions": []},

@@ -20,7 +20,7 @@ def _otlp_receiver(settings: Mapping[str, Any]) -> str:
 def _memory_limiter(settings: Mapping[str, Any]) -> str:
     if settings["check_interval"] <= 0:
         return "'check_interval' must be greater than zero"
-    if not settings["limit_mib"] and not settings["limit_percentage"]:
+    if not settings["limit_mib"]:
         return "'limit_mib' or 'limit_percentage' must be greater than zero"
     if 0 < settings["limit_mib"] <= settings["spike_limit_mib"]:
         return "'spike_limit_mib' must be smaller than 'limit_mib'"

@@ -233,7 +233,7 @@ def test_filter_of_metrics() -> None:
 
 def limiter(used: list[int], *, never_refuses: bool = False) -> MemoryLimiter:
     """A limiter of 10 MiB with a soft limit of 8; `used` is what it measures and what a collection leaves."""
-    settings = {"limit_mib": 10, "spike_limit_mib": 2, "limit_percentage": 0, "check_interval": 1.0}
+    settings = {"limit_mib": 10, "spike_limit_mib": 2, "check_interval": 1.0}
     return MemoryLimiter(settings, Log(stream=io.StringIO()), lambda: used[0], lambda: None, never_refuses)
 
 
@@ -255,13 +255,10 @@ def test_memory_limiter() -> None:
 
 
 def test_memory_limits() -> None:
-    """A spike limit nobody set is a fifth; percentages are of the machine's memory."""
-    settings = {"limit_mib": 10, "spike_limit_mib": 0, "limit_percentage": 0, "check_interval": 1.0}
+    """A spike limit nobody set is a fifth."""
+    settings = {"limit_mib": 10, "spike_limit_mib": 0, "check_interval": 1.0}
     found = MemoryLimiter(settings, Log(stream=io.StringIO()), lambda: 0, lambda: None)
     assert (found.hard, found.soft) == (10 * MIB, 8 * MIB)
-    settings |= {"limit_mib": 0, "limit_percentage": 50, "spike_limit_percentage": 10}
-    found = MemoryLimiter(settings, Log(stream=io.StringIO()), lambda: 0, lambda: None)
-    assert found.hard > found.soft > 64 * MIB
 
 
 def test_fan_out_shields_the_others_from_one_that_changes() -> None:
