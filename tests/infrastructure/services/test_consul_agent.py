@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tarfile
 import tempfile
+import time
 import uuid
 from base64 import b64decode
 from collections.abc import Callable, Iterator
@@ -182,8 +183,9 @@ def test_everything_acknowledged_survives_a_crash_of_the_server(private: Launch)
     assert expect(200, agent.http, "/v1/agent/checks").json()["service:api"]["Status"] == "passing"
 
 
-def test_a_token_does_only_what_its_policy_grants(private: Launch, first_token: str) -> None:
-    """ACL rules: the longest prefix that matches decides; with `default_policy = "deny"` nothing else is allowed."""
+@pytest.fixture
+def secured(private: Launch, first_token: str) -> tuple[Endpoint, dict[str, str]]:
+    """An agent of this test's own that denies what no token grants, with the policy `app`; and the first token."""
     secret = str(uuid.uuid4())
     http = private(f'acl {{ enabled = true default_policy = "deny" tokens {{ {first_token} = "{secret}" }} }}').http
     root, policy = {"X-Consul-Token": secret}, {"Name": "app", "Rules": RULES}
@@ -192,8 +194,20 @@ def test_a_token_does_only_what_its_policy_grants(private: Launch, first_token: 
         expect(200, http, "/v1/acl/policy", "PUT", body=policy, headers=root)
 
     poll(ready, Deadline.after(15), "the access control to be ready")
-    made = expect(200, http, "/v1/acl/token", "PUT", body={"Policies": [{"Name": "app"}]}, headers=root).json()
-    app = {"X-Consul-Token": made["SecretID"]}
+    return http, root
+
+
+def new_token(http: Endpoint, root: dict[str, str], **settings: Any) -> dict[str, str]:
+    """The header of a new token with the policy `app`."""
+    body = {"Policies": [{"Name": "app"}], **settings}
+    made = expect(200, http, "/v1/acl/token", "PUT", body=body, headers=root).json()
+    return {"X-Consul-Token": made["SecretID"]}
+
+
+def test_a_token_does_only_what_its_policy_grants(secured: tuple[Endpoint, dict[str, str]]) -> None:
+    """ACL rules: the longest prefix that matches decides; with `default_policy = "deny"` nothing else is allowed."""
+    http, root = secured
+    app = new_token(http, root)
     for key in ("app/a", "app/locked/b", "other"):
         expect(200, http, f"/v1/kv/{key}", "PUT", body=b"root", headers=root)
     for headers, key in (({}, "app/a"), (app, "app/locked/b"), (app, "other")):
@@ -205,6 +219,40 @@ def test_a_token_does_only_what_its_policy_grants(private: Launch, first_token: 
     assert ask(http, "/v1/kv/other?raw", headers=app).status in (403, 404)
     listed = expect(200, http, "/v1/kv/?keys", headers=app).json()
     assert listed == ["app/a", "app/locked/b"], "keys that the token may not read are listed"
+
+
+def test_a_token_that_is_deleted_or_unknown_is_refused(secured: tuple[Endpoint, dict[str, str]]) -> None:
+    """ACL tokens: what a leaked secret may do ends with its token: 403 "ACL not found", for reading too."""
+    http, root = secured
+    app = new_token(http, root)
+    mine = expect(200, http, "/v1/acl/token/self", headers=app).json()
+    assert [link["Name"] for link in mine["Policies"]] == ["app"]
+    expect(200, http, f"/v1/acl/token/{mine['AccessorID']}", "DELETE", headers=root)
+
+    def forgotten() -> None:
+        expect(403, http, "/v1/kv/app/a", headers=app)  # a server may remember a token for a moment: `token_ttl`
+
+    poll(forgotten, Deadline.after(40), "the deleted token to be refused")
+    for headers in (app, {"X-Consul-Token": str(uuid.uuid4())}):
+        refused = ask(http, "/v1/kv/app/a", "PUT", body=b"x", headers=headers)
+        assert (refused.status, "ACL not found" in refused.text) == (403, True), refused.text
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_a_token_ends_when_its_time_is_over(secured: tuple[Endpoint, dict[str, str]]) -> None:
+    """Create token, `ExpirationTTL`: "must be no less than one minute"; from then on it is as if it never was."""
+    http, root = secured
+    short = ask(http, "/v1/acl/token", "PUT", body={"ExpirationTTL": "59s"}, headers=root)
+    assert short.status >= 400, "an expiration below a minute was accepted"
+    began, app = time.monotonic(), new_token(http, root, ExpirationTTL="60s")
+    expect(200, http, "/v1/kv/app/a", "PUT", body=b"app", headers=app)
+
+    def ended() -> float:
+        expect(403, http, "/v1/kv/app/a", headers=app)
+        return time.monotonic() - began
+
+    assert poll(ended, Deadline.after(120), "the token to expire", interval=0.5) >= 59
 
 
 def _state(snapshot: bytes) -> bytes:
