@@ -236,7 +236,8 @@ def collector(
         )
     running = Running(process, log, ports)
     try:
-        until(lambda: process.poll() is not None or is_up(running))
+        # A process of its own, which takes 0.5 s to start by itself and many times that on a machine under load.
+        until(lambda: process.poll() is not None or is_up(running), 30)
         assert process.poll() is None, log.read_text()
         yield running
     finally:

@@ -184,9 +184,13 @@ def test_term_under_load_loses_nothing(tmp_path: Path) -> None:
 
 def test_term_keeps_the_disk(tmp_path: Path) -> None:
     """SIGTERM with the queue on disk: nothing is sent at shutdown, all is delivered after the restart."""
+
+    def patient(config: dict[str, Any]) -> None:  # so that nothing leaves the batch before the signal comes
+        config["processors"]["batch"]["timeout"] = "60s"
+
     with backend() as target:
         endpoint = f"127.0.0.1:{target.port}"
-        with collector(tmp_path, endpoint) as running:
+        with collector(tmp_path, endpoint, patient) as running:
             sent = push_some(running)
             assert running.terminate() == 0
         assert not sent & set(target.spans)
