@@ -346,6 +346,26 @@ def test_everything_survives_a_restart(tmp_path: Path, servers: Any, aql_on: Any
     assert int(put(server, kept, {}).new["_key"]) > int(kept.id)
 
 
+def test_a_long_journal_is_rewritten_short_and_says_the_same(
+    tmp_path: Path, servers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = servers(log=Log(tmp_path))
+    col = make(server)
+    create_index(server.catalog, server.catalog.database("_system"), col, {"type": "persistent", "fields": ["n"]})
+    for number in range(50):
+        put(server, col, {"_key": "a", "n": number}, overwrite_mode="replace")
+    before, size = col.current, (tmp_path / "journal.ndjson").stat().st_size
+    server.close()
+    monkeypatch.setattr("harness.emulators.arangodb.server._REWRITE_FROM", 10)
+    servers(log=Log(tmp_path)).close()
+    assert (tmp_path / "journal.ndjson").stat().st_size < size / 2
+    again = servers(log=Log(tmp_path))
+    kept = again.catalog.database("_system").find("c")
+    assert kept.current == before
+    assert [item["type"] for item in listing(kept)] == ["primary", "persistent"]
+    assert again.users.check("root", "")
+
+
 def test_a_torn_last_line_is_dropped(tmp_path: Path, servers: Any) -> None:
     server = servers(log=Log(tmp_path))
     put(server, make(server), {"_key": "a"})

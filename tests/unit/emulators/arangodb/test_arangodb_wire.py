@@ -17,6 +17,7 @@ from arango.exceptions import (
     DocumentInsertError,
     DocumentReplaceError,
     DocumentRevisionError,
+    DocumentUpdateError,
     GraphCreateError,
     TransactionCommitError,
 )
@@ -325,6 +326,11 @@ def test_graphs(db: Any) -> None:
     assert e.edges("a/1", direction="out")["edges"][0]["_key"] == "x"
     rows = db.aql.execute("FOR v, e, p IN 1..1 OUTBOUND 'a/1' GRAPH 'g' RETURN [v._key, e._key, LENGTH(p.edges)]")
     assert list(rows) == [["2", "x", 1]]
+    assert e.update({"_key": "x", "w": 1})["_old_rev"]
+    assert e.get("x")["w"] == 1
+    with pytest.raises(DocumentUpdateError) as nowhere:
+        e.update({"_key": "x", "_to": "b/none"})
+    assert nowhere.value.error_code == 1202
     assert b.delete("2")
     assert not e.has("x")
     graph.create_vertex_collection("lonely")
