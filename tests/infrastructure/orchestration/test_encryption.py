@@ -1,4 +1,4 @@
-"""Consul and Redis over TLS with access control: what `compose/secure.yml` and `compose/tls.yml` make of the stack."""
+"""Services over TLS with access control: what `compose/secure.yml` and `compose/tls.yml` make of the stack."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from harness.errors import TargetExpired, TargetMismatch, TargetUntrusted
 from harness.keeper.client import RemoteHandle
 from harness.pytest_plugin.private import PrivateStacks
 from harness.runtimes.external import ExternalHandle
+from harness.services import kind_named
 from harness.smoke import probe_of
 from harness.smoke.reach import reach
 
 FILES = tuple(f"compose/{name}.yml" for name in ("stack", "secure", "tls"))
-KINDS = pytest.mark.parametrize("kind", ["consul", "redis"])
+KINDS = pytest.mark.parametrize("kind", ["consul", "redis", "arangodb", "grafana"])
 
 
 @pytest.fixture
 def secured(private_stack: PrivateStacks) -> Callable[[str], RemoteHandle]:
-    """One service over TLS, real: an emulator of these kinds speaks none, nor does the Redis that comes as a wheel."""
+    """One service over TLS. Some emulators speak none, nor does the Redis that comes as a wheel."""
 
     def start(kind: str) -> RemoteHandle:
-        if private_stack.emulates(kind):
+        if private_stack.emulates(kind) and not kind_named(kind).emulator_tls:
             pytest.skip(f"not verified: the emulator of {kind} speaks no TLS")
         if private_stack.from_wheel(kind):
             pytest.skip(f"not verified: the {kind} that comes as a wheel is built without TLS")

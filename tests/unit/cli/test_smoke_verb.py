@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +22,8 @@ from harness.runtimes.external import ExternalHandle
 from harness.services import kind_named
 from harness.smoke import PROBES, probe_of
 from harness.smoke.identity import DEAD_AFTER, new_id
-from tests.unit.rigs.core_rig import harness, short_directory
-from tests.unit.rigs.gate_rig import authority_file, server_context
+from tests.unit.rigs.core_rig import ROOT, harness, short_directory
+from tests.unit.rigs.gate_rig import authority_file, http_gate, server_context
 from tests.unit.rigs.smoke_rig import address, gates, open_target, six_services, target_file, urls_of, writes_of
 
 Services = list[dict[str, Any]]
@@ -106,6 +110,36 @@ def test_what_dead_runs_left_is_swept_and_what_others_wrote_is_not(services: Ser
     assert summary["smoke"]["swept"] == [f"redis: {dead}"]
     assert f"swept, left by a dead smoke run: redis: {dead}" in page
     assert kept == sorted([f"smoke/{young}/key", "smoke/notes/key"])
+
+
+def test_a_run_that_is_ended_removes_what_it_wrote(services: Services, state: Path) -> None:
+    """SIGTERM while Grafana holds a request back: by then the folder is made."""
+    grafana = next(one for one in services if one["kind"] == "grafana")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(method: str, path: str, headers: Mapping[str, str]) -> None:
+        if (method, path) == ("POST", "/api/dashboards/db"):
+            begun.set()
+            go_on.wait(30)
+
+    with http_gate(address(grafana, "http"), guard=hold) as gate:
+        file = target_file(state, [grafana], {"grafana": {"http": f"http://127.0.0.1:{gate.port}"}})
+        words = ("smoke", "--target", str(file), "--allow-emulators", "--reports", "r", "--state", "s")
+        command, environment = (
+            [sys.executable, "-m", "harness.cli.main", *words],
+            {**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        running = subprocess.Popen(command, cwd=state, stdout=subprocess.PIPE, env=environment, text=True)
+        assert begun.wait(60), "the test never came to it"
+        handle = open_target(file)["grafana"]
+        (identity,) = _probe(handle).leftovers(handle)
+        running.terminate()
+        page, _ = running.communicate(timeout=60)
+        go_on.set()
+        assert _probe(handle).leftovers(handle) == ()
+    assert running.returncode == 130
+    assert f"smoke/{identity}; exit 130" in page
+    assert not page.startswith("YES")
 
 
 @pytest.mark.parametrize("budget", ["5.5s", "0.001s"])
