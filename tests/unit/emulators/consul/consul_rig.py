@@ -144,6 +144,13 @@ class Emulator:
         self.process = subprocess.Popen(
             self.argv, env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=_root()
         )
+        try:
+            self._until_ready()
+        except BaseException:  # whatever ended the wait: the process must not outlive its test
+            self.stop(signal.SIGKILL)
+            raise
+
+    def _until_ready(self) -> None:
         deadline = time.monotonic() + READY_WITHIN
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
