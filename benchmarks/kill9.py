@@ -5,8 +5,9 @@
 
 Every run gets a directory of its own, for its state and for all temporary files, so for the stacks that its tests start
 by the command line too. What counts as left: a process whose environment or command line names that directory, whoever
-its parent is by then; and on docker a container, network or volume that carries a label of the harness. A container
-whose owner was killed itself goes at the start of the next run: then it is that sweep which counts.
+its parent is by then; and on docker a container, network or volume that carries a label of the harness, unless its
+owner lives and belongs to another run of this machine. A container whose owner was killed itself goes at the start of
+the next run: then it is that sweep which counts.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +79,8 @@ class Trial:
 
     def left(self, state: Path) -> list[str]:
         """What is still there of a run."""
-        return [*processes_of(state).values(), *(engine_listing() if self.runtime == "docker" else ())]
+        ours = processes_of(state)
+        return [*ours.values(), *(engine_listing(ours) if self.runtime == "docker" else ())]
 
     def whole(self) -> float:
         """Seconds that an undisturbed run takes: kills fall within."""
@@ -94,14 +97,19 @@ class Trial:
             shutil.rmtree(state, ignore_errors=True)
 
 
-def engine_listing() -> list[str]:
-    """Everything on the engine that carries a label of the harness."""
+def engine_listing(ours: Container[int]) -> list[str]:
+    """Everything on the engine that carries a label of the harness, and whose owner is dead or one of ours."""
     from harness.runtimes.docker.engine import make_client
+    from harness.runtimes.docker.labels import read_owner
     from harness.runtimes.docker.sweep import listing
+
+    def counts(labels: Mapping[str, str]) -> bool:
+        owner = read_owner(labels)
+        return owner is None or owner.identity.pid in ours or not owner.identity.alive
 
     client = make_client()
     try:
-        return [item.what for item in listing(client)]
+        return [item.what for item in listing(client) if counts(item.labels)]
     finally:
         client.close()
 
