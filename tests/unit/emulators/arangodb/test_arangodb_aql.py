@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -257,21 +256,6 @@ def test_a_join_uses_the_index_of_the_inner_collection(aql: Any) -> None:
     answer = aql.answer("FOR a IN 1..3 FOR d IN c FILTER d.n == a RETURN d.n")
     assert answer.rows == [1, 2, 3]
     assert answer.extra["stats"]["scannedIndex"] == 3
-
-
-def test_an_indexed_query_stays_quick(aql: Any) -> None:
-    def best(text: str) -> float:
-        times = []
-        for _ in range(20):
-            began = time.perf_counter()
-            aql(text)
-            times.append(time.perf_counter() - began)
-        return min(times)
-
-    _indexed(aql, 300)
-    small = best("FOR d IN c FILTER d.n == 200 RETURN d")
-    aql("FOR i IN 301..3000 INSERT {n: i} INTO c")
-    assert best("FOR d IN c FILTER d.n == 200 RETURN d") < small * 3
 
 
 def test_full_count_and_memory_limit(aql: Any) -> None:
