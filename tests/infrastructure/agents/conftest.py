@@ -54,6 +54,10 @@ class Agents:
         """How often each job was done."""
         return Counter(job for job, _ in self.done())
 
+    def forget_done(self) -> None:
+        """Empty the list of jobs that were done."""
+        self.redis.delete(f"{self.prefix}:done")
+
     def status(self, name: str) -> str:
         """Consul's word on an agent; empty when it knows none of that name."""
         _, found = self.consul.health.service(self.prefix)
