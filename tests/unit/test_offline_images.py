@@ -157,6 +157,20 @@ def test_what_the_emulators_import_is_in_their_images() -> None:
     assert missing == {}, "add them to compose/offline/requirements.txt"
 
 
+def test_an_emulator_needs_its_own_package_and_the_shared_modules_which_its_image_gets() -> None:
+    assert '"$repository"/harness/emulators/*.py' in SCRIPT.read_text()
+    folder = ROOT / "harness" / "emulators"
+    shared = {path.stem for path in folder.glob("*.py")}
+    foreign = {
+        f"{path.relative_to(folder)}: {module}"
+        for path in folder.glob("*/**/*.py")
+        for module in _imported(path)
+        if module.startswith("harness")
+        and module.split(".")[2:3] not in [[], [path.relative_to(folder).parts[0]], *([name] for name in shared)]
+    }
+    assert foreign == set()
+
+
 def _imported(path: Path) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
