@@ -59,6 +59,14 @@ docs: $(READY) ## Make docs/reference.md and docs/coverage.md anew
 	@$(BIN)/python scripts/reference
 	@$(BIN)/python scripts/coverage-map
 
+.PHONY: docs-site
+docs-site: .venv-docs/.ready ## Build the documentation as a site into site/, strictly
+	@.venv-docs/bin/mkdocs build --strict --quiet
+
+.PHONY: docs-proof
+docs-proof: $(READY) ## Execute the commands of README and tutorial (ARGS="docs/tutorial.md")
+	@$(BIN)/python scripts/docs-proof $(ARGS)
+
 GATES := lint types unit security services failover performance
 
 .PHONY: gates
@@ -76,6 +84,10 @@ gate-performance: ## Gate 7: ratios of one run against their bounds
 # Options of the harness go by variable: HARNESS_RUNTIME=process make gates
 $(GATES:%=gate-%): gate-%: $(READY)
 	@$(BIN)/python scripts/gates $* -- $(ARGS)
+
+.PHONY: ci-proof
+ci-proof: $(READY) ## Execute every `run:` step of the workflows in a clean container (ARGS="--only ci/lint,nightly")
+	@$(BIN)/python scripts/ci-proof $(ARGS)
 
 .PHONY: lint
 lint: $(READY) ## Style and types: ruff, mypy --strict
@@ -99,7 +111,6 @@ doctor: $(READY) ## What is here, what would run, what is missing
 lock: ## Resolve the dependencies anew into constraints.txt (needs uv)
 	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--no-header --extra embedded --group dev pyproject.toml -o constraints.txt --upgrade
-
 	@for group in security docs; do uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header --group $$group -o constraints-$$group.txt --upgrade; done
 

@@ -276,7 +276,17 @@ def private_run(run: Run, files: Iterable[Path], name: str) -> Run:
     """A run inside a run: a keeper and leases of its own, its logs below the report of the outer one."""
     directory = RunDir(run.directory.path.parent / rundir.new_run_id())
     settings = run.settings.with_value("compose", tuple(files), "private stack")
+    settings = settings.with_value("require_fidelity", _required_of(settings), run.settings.origin("require_fidelity"))
     return Run(settings, directory, run.report / "private" / f"{name}-{directory.run}")
+
+
+def _required_of(settings: Settings) -> tuple[str, ...]:
+    """What must be real of a stack that has only some of the services: the others are not missing from it."""
+    from harness.plan import REAL
+
+    services = services_of(settings) if settings["require_fidelity"] else {}
+    known = {REAL, *services, *(service.kind for service in services.values())}
+    return tuple(name for name in settings["require_fidelity"] if name in known)
 
 
 def running(settings: Settings) -> list[RunDir]:

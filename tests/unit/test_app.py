@@ -142,3 +142,14 @@ def test_running_stacks_are_those_whose_keeper_lives(state: Path) -> None:
 )
 def test_arguments_are_told_without_secrets(word: str, shown: str) -> None:
     assert app._public(word) == shown
+
+
+def test_a_private_stack_need_not_have_what_the_run_requires_to_be_real(
+    tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that requires Redis and Consul may start a stack of Redis alone; `real` stays `real` there."""
+    (tmp_path / "one.yml").write_text(REDIS_COMPOSE)
+    for required, left in (("redis,consul", ("redis",)), ("real", ("real",)), ("consul", ())):
+        settings = app.load_settings({"require_fidelity": required, "state": str(state)}, tmp_path)
+        inner = app.private_run(app.new_run(settings), [tmp_path / "one.yml"], "x")
+        assert inner.settings["require_fidelity"] == left
