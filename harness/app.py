@@ -219,8 +219,7 @@ def _note_external(journal: Journal, handle: ExternalHandle) -> None:
 
 def lock_file(settings: Settings) -> Path:
     """Where the digests of a stack's images are locked: beside its first compose file."""
-    first: Path = settings["compose"][0]
-    return settings.root / first.parent / "images.lock.json"
+    return Path(settings.root, settings["compose"][0].parent, "images.lock.json")
 
 
 # -- the stack of a run ---------------------------------------------------------------------------------------------
@@ -274,19 +273,13 @@ def _public(word: str) -> str:
 
 def private_run(run: Run, files: Iterable[Path], name: str) -> Run:
     """A run inside a run: a keeper and leases of its own, its logs below the report of the outer one."""
-    directory = RunDir(run.directory.path.parent / rundir.new_run_id())
-    settings = run.settings.with_value("compose", tuple(files), "private stack")
-    settings = settings.with_value("require_fidelity", _required_of(settings), run.settings.origin("require_fidelity"))
+    from harness.plan import still_required
+
+    directory, origin = RunDir(run.directory.path.parent / rundir.new_run_id()), "private stack"
+    settings = run.settings.with_value("compose", tuple(files), origin)
+    kept = still_required(run.settings["require_fidelity"], services_of(settings))
+    settings = settings.with_value("require_fidelity", kept, origin)
     return Run(settings, directory, run.report / "private" / f"{name}-{directory.run}")
-
-
-def _required_of(settings: Settings) -> tuple[str, ...]:
-    """What must be real of a stack that has only some of the services: the others are not missing from it."""
-    from harness.plan import REAL
-
-    services = services_of(settings) if settings["require_fidelity"] else {}
-    known = {REAL, *services, *(service.kind for service in services.values())}
-    return tuple(name for name in settings["require_fidelity"] if name in known)
 
 
 def running(settings: Settings) -> list[RunDir]:

@@ -133,6 +133,12 @@ def _fidelity(service: ServicePlan, choice: Choice, binary: Binary | None) -> Fi
     return process_fidelity(service, binary)
 
 
+def still_required(required: Iterable[str], services: Mapping[str, ServicePlan]) -> tuple[str, ...]:
+    """What must be real of a stack that has only some of a run's services: the others are not missing from it."""
+    known = {REAL, *services, *(service.kind for service in services.values())}
+    return tuple(name for name in required if name in known)
+
+
 def _require(required: Iterable[str], services: Mapping[str, ServicePlan], fidelity: Mapping[str, Fidelity]) -> None:
     for wanted in required:
         names = [name for name, service in services.items() if wanted in {REAL, name, service.kind}]
