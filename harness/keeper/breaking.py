@@ -23,6 +23,7 @@ UNDO = {
     "misconfigure": "reconfigure",
     "fill_disk": "free_disk",
     "squeeze": "release",
+    "lose_packets": "keep_packets",
     "poison": "mend",
     "cut": "mend",
 }
@@ -36,6 +37,7 @@ HEALS = {
     "reconfigure": {"reconfigure"},
     "free_disk": {"free_disk"},
     "release": {"release"},
+    "keep_packets": {"keep_packets"},
     "mend": {"mend"},
 }
 """Which undos are no longer needed after an operation."""
@@ -53,7 +55,11 @@ VERBS = {
     "reconfigure": "Reconfigurable",
     "fill_disk": "DiskLimitable",
     "free_disk": "DiskLimitable",
+    "lose_packets": "Lossy",
+    "keep_packets": "Lossy",
 }
+ASKED = {"misconfigure": "word", "lose_packets": "percent"}
+"""Operations that take something, and its name in the request."""
 """Operations on an instance, and the capability that each needs."""
 LINK = "link "
 """Before the name of a link, where services and links stand in one list."""
@@ -103,8 +109,7 @@ def break_or_heal(service: Service, verb: str, request: Mapping[str, Any]) -> No
     with service.lock:
         if not isinstance(service.instance, CAPABILITIES[needed]):
             raise FaultError(f"{service.name}: {verb}: not {needed} on this runtime", "choose another fault or runtime")
-        words = (request["word"],) if verb == "misconfigure" else ()
-        getattr(service.instance, verb)(*words)
+        getattr(service.instance, verb)(*([request[ASKED[verb]]] if verb in ASKED else []))
         if verb == "misconfigure":
             service.state = State.STOPPED
         elif verb == "reconfigure":

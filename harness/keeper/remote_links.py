@@ -137,11 +137,24 @@ class SqueezableMixin:
         self._operate("release")
 
 
+class LossyMixin:
+    """`Lossy`."""
+
+    def lose_packets(self: _Operating, percent: float) -> None:
+        """Drop so many of the packets that it sends."""
+        self._operate("lose_packets", percent=percent)
+
+    def keep_packets(self: _Operating) -> None:
+        """Undo `lose_packets`."""
+        self._operate("keep_packets")
+
+
 _MIXINS: tuple[tuple[str, type], ...] = (
     ("Isolatable", IsolatableMixin),
     ("Reconfigurable", ReconfigurableMixin),
     ("DiskLimitable", DiskLimitableMixin),
     ("Squeezable", SqueezableMixin),
+    ("Lossy", LossyMixin),
 )
 
 

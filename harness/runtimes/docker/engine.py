@@ -39,6 +39,11 @@ class Engine:
     address: str
 
 
+def engine_address() -> str:
+    """Where the engine is that everything here talks to."""
+    return os.environ.get("DOCKER_HOST", DEFAULT_SOCKET)
+
+
 def make_client(timeout: int = CALL_TIMEOUT) -> Any:
     """A client of the engine that DOCKER_HOST or the default socket names. One per thread: it is not thread-safe."""
     _spare_loopback()
@@ -72,7 +77,7 @@ def ask(timeout: int = ASK_TIMEOUT) -> Engine:
         os=str(info.get("OperatingSystem", "")),
         architecture=str(info.get("Architecture", "")),
         rootless=any("rootless" in option for option in info.get("SecurityOptions") or []),
-        address=os.environ.get("DOCKER_HOST", DEFAULT_SOCKET),
+        address=engine_address(),
     )
 
 

@@ -14,12 +14,13 @@ from harness.errors import PlanError, RuntimeUnavailable
 from harness.identity import Identity
 from harness.model import Endpoint, Mount, ServicePlan, StackPlan
 from harness.ports import Spawner
-from harness.runtimes.docker import network
+from harness.runtimes.docker import network, packets
 from harness.runtimes.docker.addresses import FixedAddresses, assign, subnet_asked
 from harness.runtimes.docker.container import ContainerInstance
-from harness.runtimes.docker.engine import make_client, reason, tame_testcontainers
+from harness.runtimes.docker.engine import engine_address, make_client, reason, tame_testcontainers
 from harness.runtimes.docker.labels import Owner
 from harness.runtimes.docker.lease import Lease
+from harness.runtimes.docker.packets import LossyContainer
 from harness.runtimes.docker.request import Joins, request_for
 from harness.runtimes.docker.sweep import remove_run, sweep
 from harness.services import kind_named
@@ -70,7 +71,8 @@ class DockerRuntime:
             self.owner.labels(service=service.name),
             {mount.target: mount.source for mount in copied},
         )
-        instance = ContainerInstance(told, request, log)
+        made = LossyContainer if packets.possible(engine_address()) else ContainerInstance
+        instance = made(told, request, log)
         self._instances.append(instance)
         return instance
 

@@ -12,6 +12,7 @@ from harness.errors import FaultError, UsageError
 from harness.faults import FAULTS, Fault, Injection, LinkFault, fault_named
 from harness.faults.base import together
 from harness.faults.connection_exhaustion import ConnectionExhaustion, Crowd
+from harness.faults.packet_loss import PacketLoss
 from harness.model import Endpoint
 from harness.probes.poll import NotYet
 from tests.unit.rigs.core_rig import HARNESS, eventually
@@ -25,6 +26,7 @@ DONE = {
     "isolate": ["isolate", "rejoin"],
     "bad_configuration": ["misconfigure --no-such-setting", "reconfigure"],
     "disk_full": ["fill_disk", "free_disk"],
+    "packet_loss": ["lose_packets 30.0", "keep_packets"],
     "link_down": ["cut", "mend"],
     "latency": ["latency downstream {'latency': 300, 'jitter': 0}", "mend"],
     "slow_dependency": ["latency downstream {'latency': 1500, 'jitter': 200}", "mend"],
@@ -33,8 +35,8 @@ DONE = {
     "bandwidth": ["bandwidth upstream {'rate': 1}", "bandwidth downstream {'rate': 1}", "mend"],
     "partial_partition": ["timeout upstream {'timeout': 0}", "mend"],
 }
-ELSEWHERE = {"packet_loss", "memory_pressure", "connection_exhaustion"}
-"""Nothing here can do the first; the second needs a Redis (cli/test_chaos_verb.py); the third is tried below."""
+ELSEWHERE = {"memory_pressure", "connection_exhaustion"}
+"""The first needs a Redis (cli/test_chaos_verb.py); the second is tried below."""
 
 
 @pytest.fixture
@@ -81,7 +83,9 @@ def test_a_link_that_still_has_a_flaw_is_not_healed(name: str, at: Endpoint) -> 
         injection.healed()
 
 
-@pytest.mark.parametrize("name", ["kill", "term", "restart", "pause", "isolate", "bad_configuration", "disk_full"])
+@pytest.mark.parametrize(
+    "name", ["kill", "term", "restart", "pause", "isolate", "bad_configuration", "disk_full", "packet_loss"]
+)
 def test_a_service_that_does_not_answer_is_not_healed(name: str) -> None:
     with server() as gone:
         pass
@@ -102,12 +106,28 @@ def test_without_the_capability_the_reason_is_told(fault: type[Fault], at: Endpo
         fault().inject(Bare())
 
 
-def test_packet_loss_is_absent_where_the_kernel_cannot(at: Endpoint) -> None:
-    assert "Lossy" in fault_named("packet_loss")().obstacle(Target(at))
-
-
 def test_memory_pressure_is_for_redis_only(at: Endpoint) -> None:
     assert "only for redis; cache is tempo" in fault_named("memory_pressure")().obstacle(Target(at, kind="tempo"))
+
+
+def test_packets_that_are_still_lost_show_as_an_exchange_that_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Endpoint] = []
+    late = iter([False] * 15 + [True])
+
+    def answers(endpoint: Endpoint) -> str:
+        asked.append(endpoint)
+        clock[0] += 0.3 if next(late) else 0.001
+        return "PONG"
+
+    clock = [0.0]
+    monkeypatch.setattr("harness.faults.packet_loss.answers", answers)
+    monkeypatch.setattr("harness.faults.packet_loss.time.monotonic", lambda: clock[0])
+    with pytest.raises(NotYet, match=r"an exchange took 0.30 s"):
+        PacketLoss(30.0).inject(Target(Endpoint("redis", "127.0.0.1", 1))).healed()
+    late = iter([False] * 1000)
+    asked.clear()
+    PacketLoss(30.0).inject(Target(Endpoint("redis", "127.0.0.1", 1))).healed()
+    assert len(asked) == 20, "0.7 ** (2 * 20) is less than one in a million"
 
 
 @pytest.mark.parametrize(("short", "name"), [

@@ -12,7 +12,7 @@ from harness.errors import FaultError, UsageError
 from harness.keeper.breaking import Undos
 from harness.keeper.client import RemoteStack
 from harness.model import LinkPlan, Port, State
-from harness.ports import DiskLimitable, Isolatable, Linkable, Reconfigurable, Squeezable
+from harness.ports import DiskLimitable, Isolatable, Linkable, Lossy, Reconfigurable, Squeezable
 from harness.probes.answer import answers
 from harness.probes.poll import NotYet
 from tests.unit.rigs.core_rig import FakeInstance, FakeRuntime, eventually, plan_of, service
@@ -41,6 +41,12 @@ class Breakable(FakeInstance):
     def free_disk(self) -> None:
         self.events.append(f"free_disk {self.name}")
 
+    def lose_packets(self, percent: float) -> None:
+        self.events.append(f"lose_packets {self.name} {percent}")
+
+    def keep_packets(self) -> None:
+        self.events.append(f"keep_packets {self.name}")
+
 
 @pytest.fixture
 def runtime() -> FakeRuntime:
@@ -68,9 +74,9 @@ def up(keeper: Keeper) -> RemoteStack:
 
 def test_a_handle_has_what_its_runtime_can_do_and_nothing_more(keeper: Keeper) -> None:
     stack = up(keeper)
-    capabilities: tuple[type, ...] = (Isolatable, Reconfigurable, DiskLimitable)
-    assert [isinstance(stack["a"], capability) for capability in capabilities] == [True] * 3
-    assert [isinstance(stack["b"], capability) for capability in capabilities] == [False] * 3
+    capabilities: tuple[type, ...] = (Isolatable, Reconfigurable, DiskLimitable, Lossy)
+    assert [isinstance(stack["a"], capability) for capability in capabilities] == [True] * 4
+    assert [isinstance(stack["b"], capability) for capability in capabilities] == [False] * 4
 
 
 def test_every_operation_reaches_the_instance(keeper: Keeper, runtime: FakeRuntime) -> None:
@@ -78,11 +84,14 @@ def test_every_operation_reaches_the_instance(keeper: Keeper, runtime: FakeRunti
     runtime.events.clear()
     for verb in ("isolate", "rejoin", "fill_disk", "free_disk"):
         getattr(a, verb)()
+    a.lose_packets(12.5)  # type: ignore[attr-defined]
+    a.keep_packets()  # type: ignore[attr-defined]
     a.misconfigure("--x")  # type: ignore[attr-defined]  # the class is made for what the runtime can
     assert a.state is State.STOPPED
     a.reconfigure()  # type: ignore[attr-defined]
     assert runtime.events == [
-        "isolate a", "rejoin a", "fill_disk a", "free_disk a", "misconfigure a --x", "reconfigure a",
+        "isolate a", "rejoin a", "fill_disk a", "free_disk a", "lose_packets a 12.5", "keep_packets a",
+        "misconfigure a --x", "reconfigure a",
     ]  # fmt: skip
     assert eventually(lambda: a.refresh().state is State.READY)
 
@@ -105,10 +114,11 @@ def test_what_a_client_broke_is_healed_when_it_goes(keeper: Keeper, runtime: Fak
     other = keeper.client()
     for verb in ("isolate", "fill_disk", "pause"):
         other.call(verb, service="a")
+    other.call("lose_packets", service="a", percent=30)
     runtime.events.clear()
     other.disconnect()
-    eventually(lambda: len(runtime.events) == 3)
-    assert runtime.events == ["resume a", "free_disk a", "rejoin a"]
+    eventually(lambda: len(runtime.events) == 4)
+    assert runtime.events == ["keep_packets a", "resume a", "free_disk a", "rejoin a"]
 
 
 def test_broken_tells_what_is_broken_and_heal_mends_it(keeper: Keeper, runtime: FakeRuntime) -> None:

@@ -15,7 +15,7 @@ from harness.model import Endpoint, Fidelity, Source
 
 @dataclass
 class Target:
-    """A handle that has every capability but packet loss, or a link: faults do not mind being shown too much."""
+    """A handle that has every capability, or a link: faults do not mind being shown too much."""
 
     at: Endpoint
     name: str = "cache"
@@ -68,6 +68,12 @@ class Target:
 
     def free_disk(self) -> None:
         self.done.append("free_disk")
+
+    def lose_packets(self, percent: float) -> None:
+        self.done.append(f"lose_packets {percent}")
+
+    def keep_packets(self) -> None:
+        self.done.append("keep_packets")
 
     def squeeze(self, share: float) -> None:
         self.done.append(f"squeeze {share}")
