@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from harness import app, journal
@@ -16,6 +17,7 @@ from harness.cli.smoke_page import show
 from harness.cli.verb import Verb, add_options, flags_of
 from harness.config import packaged
 from harness.config.settings import Settings
+from harness.credentials import redact
 from harness.errors import EXIT_INTERRUPTED, BudgetSpent, HarnessError, NothingRan
 from harness.model import Source
 from harness.probes.poll import Deadline
@@ -101,6 +103,7 @@ class _Smoke:
         folder, ini = packaged.infrastructure_tests(), packaged.pytest_settings()
         files = [str(file) for part in TESTS for file in sorted((folder / part).glob("test_*_smoke.py"))]
         command = [sys.executable, "-m", "pytest", "-c", str(ini), "--rootdir", str(ini.parent), "-m", "smoke"]
+        command.append("--tb=short")  # a long one has the arguments of every call, and so the headers that log in
         left_for_tests = max(0.0, self.deadline.left - CLEANING)
         given = {**variables, ID: self.identity, DEADLINE: str(time.time() + left_for_tests)}
         current.journal.write(journal.LAYER_STARTED, name="smoke")
@@ -109,9 +112,15 @@ class _Smoke:
                 code = run_pytest([*command, *files], current, given, left_for_tests, CLEANING, log)
         except BudgetSpent:
             return  # what was not reached is told, test by test
+        finally:
+            self._mask(current.report / LOG)
         current.journal.write(journal.LAYER_FINISHED, name="smoke", exit=code)
         if code not in (0, 1, NothingRan.exit_code):
             current.journal.write(journal.SESSION_ERROR, detail=f"pytest ended with exit code {code}")
+
+    def _mask(self, log: Path) -> None:
+        secrets = [secret.reveal() for handle in self.stack.values() for secret in handle.credentials.values()]
+        log.write_text(redact(log.read_text(encoding="utf-8", errors="replace"), secrets), encoding="utf-8")
 
     def _sweep(self) -> list[str]:
         outcomes = at_once(self.stack, sweep, self.deadline)

@@ -108,7 +108,9 @@ class Recorder:
         outcome = _outcome(parts)
         shown = outcome is not Outcome.PASSED
         self._session.run.prepare()
-        self._session.run.journal.write(
+        journal = self._session.run.journal
+        journal.hide(self._session.secrets)
+        journal.write(
             TEST_FINISHED,
             test=parts[-1].nodeid,
             layer=about["layer"],

@@ -69,6 +69,12 @@ class HarnessSession:
         return "stack" in self.__dict__
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """What logs in to the services that this process has touched: a traceback may have it in its arguments."""
+        handles = self.stack.values() if self.started else ()
+        return tuple(secret.reveal() for handle in handles for secret in handle.credentials.values())
+
+    @property
     def records_all(self) -> bool:
         """Whether every test goes into the journal, whatever it uses: `harness test` judges by the journal alone."""
         return "HARNESS_RUN_DIR" in os.environ

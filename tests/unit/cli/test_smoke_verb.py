@@ -20,6 +20,7 @@ from harness.errors import TargetError, TargetMismatch
 from harness.model import Endpoint
 from harness.runtimes.external import ExternalHandle
 from harness.services import kind_named
+from harness.services.base import basic
 from harness.smoke import PROBES, probe_of
 from harness.smoke.identity import DEAD_AFTER, new_id
 from tests.unit.rigs.core_rig import ROOT, harness, short_directory
@@ -140,6 +141,29 @@ def test_a_run_that_is_ended_removes_what_it_wrote(services: Services, state: Pa
     assert running.returncode == 130
     assert f"smoke/{identity}; exit 130" in page
     assert not page.startswith("YES")
+
+
+def test_a_red_run_shows_no_secret_anywhere(services: Services, state: Path) -> None:
+    """pytest's tracebacks have the arguments of every function, the headers that log in among them."""
+    grafana = next(one for one in services if one["kind"] == "grafana")
+    secret = "the-key-of-the-gateway"
+
+    def hang_up(method: str, path: str, headers: Mapping[str, str]) -> None:
+        if (method, path) == ("POST", "/api/dashboards/db"):
+            raise ConnectionAbortedError
+
+    with http_gate(address(grafana, "http"), guard=hang_up) as gate:
+        file = target_file(state, [grafana], {"grafana": {"http": f"http://127.0.0.1:{gate.port}"}})
+        (state / "key").write_text(secret)
+        file.write_text(file.read_text() + f'headers.X-Key_file = "{state / "key"}"\n')
+        code, page, _ = smoke(state, "--allow-emulators")
+    assert code == 1, page
+    told = {path.name: path.read_text() for path in (state / "r").rglob("*") if path.is_file()}
+    assert "RemoteDisconnected" in told["pytest.log"]
+    password = grafana["credentials"]["password"]
+    secrets = [secret, password, basic("admin", password)]
+    shown = [name for name, text in {**told, "page": page}.items() if any(one in text for one in secrets)]
+    assert shown == []
 
 
 @pytest.mark.parametrize("budget", ["5.5s", "0.001s"])
