@@ -30,7 +30,6 @@ DEFAULTS = {
     "security.admin_email": "admin@localhost",
     "security.disable_brute_force_login_protection": "false",
     "security.brute_force_login_protection_max_attempts": "5",
-    "auth.disable_login_form": "false",
     "auth.login_maximum_lifetime_duration": "30d",
     "auth.basic.enabled": "true",
     "auth.anonymous.enabled": "false",

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from harness.emulators.go_durations import format_duration
 from harness.emulators.tempo.gotext import format_float
 
-DURATIONS = frozenset({"duration", "traceDuration", "event:timeSinceStart"})
 INTRINSIC_TYPES = {
     "name": "string", "status": "status", "kind": "kind", "statusMessage": "string", "rootName": "string",
     "rootServiceName": "string", "duration": "duration", "traceDuration": "duration", "nestedSetLeft": "int",
@@ -33,11 +32,9 @@ class Static:
         if self.type == "float":
             text = format_float(float(self.value or 0))
             return text if "." in text or "e" in text else f"{text}.0"
-        return (
-            {None: "nil", True: "true", False: "false"}.get(self.value, str(self.value))
-            if (self.value is None or isinstance(self.value, bool))
-            else str(self.value)
-        )
+        if self.value is None or isinstance(self.value, bool):
+            return {None: "nil", True: "true", False: "false"}[self.value]
+        return str(self.value)
 
 
 @dataclass(frozen=True, slots=True)
