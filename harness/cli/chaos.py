@@ -98,10 +98,11 @@ def _interrupt(*_: object) -> None:
 def _tell(outcome: Outcome, tell: Callable[[str], None]) -> int:
     if outcome.verdict is not Verdict.VALID:
         raise FaultError(f"{outcome.ending}: {outcome.cause}", "see `harness chaos status` and `harness status`")
-    measured = outcome.measured
+    measured, served = outcome.measured, outcome.measured["rto_seconds"]
+    again = "not seen to be served again" if served is None else f"served again {served:.2f} s after the fault"
     tell(
         f"undone in {measured['undo_seconds']:.2f} s, verified after {measured['healed_seconds']:.2f} s; "
-        f"served again {measured['rto_seconds']:.2f} s after the fault, steady {measured['recovery_seconds']:.2f} s "
+        f"{again}, steady {measured['recovery_seconds']:.2f} s "
         "after the undo"
     )
     return 0

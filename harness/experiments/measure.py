@@ -40,12 +40,13 @@ class Outage:
 
 
 def outage(operations: Iterable[Operation], fault: float, kinds: tuple[str, ...] = ()) -> Outage:
-    """From the fault on. An operation that was sent before the fault and acknowledged after it ends no outage."""
-    moments = sorted(item.ended for item in oks(operations, *kinds) if item.started >= fault)
-    if not moments:
-        return Outage(fault, None)
-    began, ended = max(pairwise([fault, *moments]), key=lambda pair: pair[1] - pair[0])
-    return Outage(began, ended)
+    """From the fault on. An operation that was sent before the fault and acknowledged after it ends no outage; one that
+    nothing acknowledged ended has no end."""
+    sent = [item for item in operations if item.started >= fault and (not kinds or item.kind in kinds)]
+    moments = [fault, *sorted(item.ended for item in sent if item.ok)]
+    began, ended = max(pairwise(moments), key=lambda pair: pair[1] - pair[0], default=(fault, fault))
+    unanswered = max((item.ended for item in sent), default=fault) - moments[-1]
+    return Outage(moments[-1], None) if len(moments) == 1 or unanswered > ended - began else Outage(began, ended)
 
 
 def recovery_time(operations: Sequence[Operation], fault: float, kinds: tuple[str, ...] = ()) -> float | None:

@@ -34,6 +34,13 @@ def test_a_call_in_flight_that_is_still_answered_does_not_hide_the_outage() -> N
     assert (found.began, found.ended) == (2.02, 3.78)
 
 
+def test_a_client_that_is_refused_to_the_end_was_never_served_again() -> None:
+    refused = [at("add", 30 + n, 2.1 + n / 10, 2.11 + n / 10, Result.FAIL) for n in range(20)]
+    once_more = ok("add", 29, 2.01, 2.04)
+    assert measure.recovery_time([*OUTAGE[:20], once_more, *refused], 2.0) is None
+    assert measure.recovery_time([*OUTAGE[:20], once_more, *refused, ok("add", 99, 4.1, 4.11)], 2.0) == 2.11
+
+
 def test_without_an_outage_the_recovery_time_is_zero() -> None:
     calm = [ok("add", n, n / 10, n / 10 + (0.05 if n == 45 else 0.01)) for n in range(60)]
     assert measure.recovery_time(calm, 2.0) == 0.0
