@@ -115,7 +115,7 @@ def test_a_secret_that_was_not_accepted_is_found(tmp_path: Path, monkeypatch: py
 
 def test_passwords_of_test_servers_are_none_but_keys_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SECURITY, "BASELINE", tmp_path / "none")
-    password = secret("tests/unit/x.py", "11", SECURITY.KEYWORD)
+    password = secret("tests/unit/x.py", "11", SECURITY.OF_TESTS[0])
     assert SECURITY.secrets(Tool(tmp_path, {"results": password}).given()).verdict == SECURITY.PASSED
     key = secret("tests/unit/x.py", "11")
     assert SECURITY.secrets(Tool(tmp_path, {"results": key}).given()).verdict == SECURITY.FOUND
