@@ -72,7 +72,8 @@ def main(argv: Sequence[str]) -> None:
 
         return asyncio.run(Collector(settings, defects).run())
     except ConfigError as error:
-        refuse(str(error))
+        # `validate` is asked about nothing but the configuration, and does not say so again.
+        refuse(str(error).replace("invalid configuration: ", "", 1) if "validate" in words else str(error))
 
 
 if __name__ == "__main__":

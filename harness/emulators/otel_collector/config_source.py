@@ -49,7 +49,9 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
     if parsed is None:
         return {}
     if not isinstance(parsed, dict):
-        raise ConfigError(f"{prefix} retrieved value (type={type(parsed).__name__}) cannot be used as a Conf")
+        kind = {"str": "string", "list": "[]interface {}", "float": "float64"}.get(name := type(parsed).__name__, name)
+        where = prefix.removesuffix(" cannot retrieve the configuration:")
+        raise ConfigError(f"{where} retrieved value (type={kind}) cannot be used as a Conf")
     return parsed
 
 

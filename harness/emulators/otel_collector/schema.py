@@ -117,6 +117,15 @@ SERVICE: Tree = {
 READER: Tree = {
     "host": "localhost", "port": 8888, "without_scope_info": True, "without_type_suffix": True, "without_units": True,
 }  # fmt: skip
+PACKAGES = {
+    "otlp": "otlpreceiver", "memory_limiter": "memorylimiter", "batch": "batchprocessor",
+    "attributes": "attributesprocessor", "resource": "resourceprocessor", "filter": "filterprocessor",
+    "otlp_grpc": "otlpexporter", "otlp_http": "otlphttpexporter", "debug": "debugexporter",
+    "prometheus": "prometheusexporter", "span_metrics": "spanmetricsconnector",
+    "service_graph": "servicegraphconnector", "health_check": "healthcheckextension", "file_storage": "filestorage",
+}  # fmt: skip
+"""The Go package of each component, by which a message about its unknown keys names its configuration."""
+UNSIGNED = frozenset({"send_batch_size", "send_batch_max_size", "limit_mib", "spike_limit_mib"})
 ALIASES = {"otlp": "otlp_grpc", "otlphttp": "otlp_http", "spanmetrics": "span_metrics", "servicegraph": "service_graph"}
 """Deprecated names of exporters and connectors that the real program still takes, with a warning."""
 

@@ -9,7 +9,19 @@ from typing import Any
 from harness.emulators.go_durations import parse_seconds
 from harness.emulators.runner import ConfigError
 
-from .schema import ALIASES, KINDS, NOT_EMULATED, READER, REFUSED, SERVICE, AnyMap, Duration, Optional
+from .schema import (
+    ALIASES,
+    KINDS,
+    NOT_EMULATED,
+    PACKAGES,
+    READER,
+    REFUSED,
+    SERVICE,
+    UNSIGNED,
+    AnyMap,
+    Duration,
+    Optional,
+)
 from .validation import problem
 
 _SEVERAL = "decoding failed due to the following error(s):\n\n"
@@ -54,7 +66,7 @@ def decode(raw: Mapping[str, Any]) -> Settings:
     """Check a merged configuration. Raises ConfigError whose message is what the real program prints."""
     unknown = set(raw) - {*KINDS, "service"}
     if unknown:
-        raise ConfigError(f"{_GET}{_SEVERAL}'' has invalid keys: {', '.join(sorted(unknown))}")
+        raise ConfigError(f"{_GET}{_SEVERAL}'otelcol.configSettings' has invalid keys: {', '.join(sorted(unknown))}")
     warnings: list[str] = []
     components = {kind: _components(kind, raw.get(kind) or {}, warnings) for kind in KINDS}
     for kind in ("receiver", "exporter"):
@@ -65,7 +77,8 @@ def decode(raw: Mapping[str, Any]) -> Settings:
     if logs["encoding"] != "console":
         raise ConfigError(f"{_INVALID}service::telemetry::logs::encoding: {logs['encoding']!r} is not emulated (501)")
     if logs["level"] not in {"debug", "info", "warn", "error"}:
-        raise ConfigError(f"{_INVALID}service::telemetry::logs::level: unrecognized level: {logs['level']!r}")
+        where = f"{_GET}{_SEVERAL}'service.telemetry.logs' {_SEVERAL}"
+        raise ConfigError(f"{where}'level' unrecognized level: \"{logs['level']}\"")
     settings = Settings(
         components, _pipelines(service["pipelines"]), tuple(service["extensions"]), logs["level"],
         str(metrics["level"]).lower(), _reader(metrics), tuple(warnings),
@@ -77,9 +90,11 @@ def decode(raw: Mapping[str, Any]) -> Settings:
 def _components(kind: str, raw: Mapping[str, Any], warnings: list[str]) -> dict[str, Component]:
     found: dict[str, Component] = {}
     if not isinstance(raw, Mapping):
-        raise ConfigError(f"{_GET}{_SEVERAL}'{kind}' expected a map, got \"{_go_type(raw)}\"")
+        raise ConfigError(f"{_GET}{_SEVERAL}'{kind}' expected a map or struct, got \"{_go_kind(raw)}\"")
     for identity, body in raw.items():
-        written = str(identity).partition("/")[0]
+        written, slash, name = str(identity).partition("/")
+        if slash and not name:
+            raise ConfigError(f"{_GET}{_SEVERAL}'{kind}' '' in \"{identity}\" id: the part after / should not be empty")
         known = ALIASES.get(written, written) if kind in {"exporters", "connectors"} else written
         if known not in KINDS[kind]:
             if written in NOT_EMULATED:
@@ -91,28 +106,29 @@ def _components(kind: str, raw: Mapping[str, Any], warnings: list[str]) -> dict[
         if known != written:
             warnings.append(f'"{written}" alias is deprecated; use "{known}" instead')
         where = f"'{kind}' error reading configuration for \"{identity}\": "
-        found[identity] = Component(identity, known, _decode_section("", body or {}, KINDS[kind][known], where))
-        if reason := problem(known, found[identity].settings):
-            raise ConfigError(f"{_INVALID}{kind}::{identity}: {reason}")
+        read = _decode_section("", body or {}, KINDS[kind][known], where, f"{PACKAGES[known]}.Config")
+        found[identity] = Component(identity, known, read)
+        if reason := problem(known, read):
+            raise ConfigError(f"{_INVALID}{kind}::{identity}{'' if reason.startswith('::') else ': '}{reason}")
     return found
 
 
-def _decode_section(path: str, raw: Any, tree: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+def _decode_section(path: str, raw: Any, tree: Mapping[str, Any], where: str = "", named: str = "") -> dict[str, Any]:
     try:
-        return _decode_tree(raw, tree, path)
+        return _decode_tree(raw, tree, path, named)
     except ConfigError as error:
         raise ConfigError(f"{_GET}{_SEVERAL}{where}{_SEVERAL if where else ''}{error}") from error
 
 
-def _decode_tree(raw: Any, tree: Mapping[str, Any], path: str) -> dict[str, Any]:
+def _decode_tree(raw: Any, tree: Mapping[str, Any], path: str, named: str = "") -> dict[str, Any]:
     if not isinstance(raw, Mapping):
-        raise ConfigError(f"'{path}' expected a map, got \"{_go_type(raw)}\"")
+        raise ConfigError(f"'{path}' expected a map or struct, got \"{_go_kind(raw)}\"")
     unknown = sorted(str(key) for key in raw if key not in tree)
     for key in unknown:
         if key in REFUSED:
             raise ConfigError(f"'{path}{'.' if path else ''}{key}' is not emulated (501)")
     if unknown:
-        raise ConfigError(f"'{path}' has invalid keys: {', '.join(unknown)}")
+        raise ConfigError(f"'{path or named}' has invalid keys: {', '.join(unknown)}")
     decoded: dict[str, Any] = {}
     for key, default in tree.items():
         where = f"{path}.{key}" if path else key
@@ -126,17 +142,22 @@ def _decode_tree(raw: Any, tree: Mapping[str, Any], path: str) -> dict[str, Any]
 
 
 def _decode_value(value: Any, default: Any, where: str) -> Any:
-    if isinstance(default, Duration):
+    if isinstance(default, Duration) and isinstance(value, int | float | str):
         try:
-            return float(value) * 1e-9 if isinstance(value, int) else parse_seconds(str(value))
+            return parse_seconds(value) if isinstance(value, str) else float(value) * 1e-9
         except ValueError as error:
             raise ConfigError(f"'{where}' {_without_value(str(error))}") from error
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     wanted = type(default) if not isinstance(default, AnyMap) else dict
     if isinstance(value, wanted) and isinstance(value, bool) == isinstance(default, bool):
+        if value.__class__ is int and value < 0 and where in UNSIGNED:
+            raise ConfigError(f"'{where}' cannot parse value as 'uint32': {value} overflows uint")
         return value
-    raise ConfigError(f"'{where}' expected type '{_go_type(default)}', got unconvertible type '{_go_type(value)}'")
+    if isinstance(default, list):
+        raise ConfigError(f"'{where}' source data must be an array or slice, got {_go_kind(value)}")
+    expected = "uint32" if where in UNSIGNED else _go_type(default)
+    raise ConfigError(f"'{where}' expected type '{expected}', got unconvertible type '{_go_type(value)}'")
 
 
 def _without_value(text: str) -> str:
@@ -144,7 +165,13 @@ def _without_value(text: str) -> str:
     return "time: unknown unit" if text.startswith("time: unknown unit ") else text.rpartition(" ")[0]
 
 
+def _go_kind(value: Any) -> str:
+    return "slice" if isinstance(value, list) else _go_type(value)
+
+
 def _go_type(value: Any) -> str:
+    if isinstance(value, Duration):
+        return "time.Duration"
     names = {bool: "bool", int: "int", float: "float64", str: "string", list: "[]interface {}", type(None): "nil"}
     return names.get(type(value), "map[string]interface {}")
 
@@ -152,7 +179,8 @@ def _go_type(value: Any) -> str:
 def _reader(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
     level, readers = str(metrics["level"]).lower(), metrics["readers"]
     if level not in {"none", "basic", "normal", "detailed"}:
-        raise ConfigError(f"{_GET}{_SEVERAL}'service.telemetry.metrics.level' unknown metrics level {level!r}")
+        where = f"{_GET}{_SEVERAL}'service.telemetry.metrics' {_SEVERAL}"
+        raise ConfigError(f"{where}'level' unknown metrics level \"{level}\"")
     if level == "none":
         return None
     where = "service::telemetry::metrics::readers"
@@ -170,9 +198,12 @@ def _pipelines(raw: Mapping[str, Any]) -> tuple[PipelineSettings, ...]:
         raise ConfigError(f"{_INVALID}service::pipelines: service must have at least one pipeline")
     found = []
     for identity, body in raw.items():
-        signal = str(identity).partition("/")[0]
+        signal, slash, name = str(identity).partition("/")
+        where = f"{_GET}{_SEVERAL}'service.pipelines' in \"{identity}\" id:"
+        if slash and not name:
+            raise ConfigError(f"{where} the part after / should not be empty")
         if signal not in {"traces", "metrics", "logs"}:
-            raise ConfigError(f"{_GET}{_SEVERAL}'service.pipelines' unknown pipeline signal: \"{signal}\"")
+            raise ConfigError(f'{where} unknown pipeline signal: "{signal}"')
         tree: dict[str, list[str]] = {"receivers": [], "processors": [], "exporters": []}
         lists = _decode_section(f"service.pipelines[{identity}]", body or {}, tree)
         where = f"{_INVALID}service::pipelines::{identity}"

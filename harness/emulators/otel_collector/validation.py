@@ -38,7 +38,25 @@ def _sending(settings: Mapping[str, Any]) -> str:
         return f"compression: {settings['compression']!r} is not emulated (501)"
     for name in ("num_consumers", "queue_size"):
         if settings["sending_queue"][name] <= 0:
-            return f"sending_queue: `{name}` must be positive"
+            return f"::sending_queue: `{name}` must be positive"
+    return _retry(settings["retry_on_failure"])
+
+
+def _retry(settings: Mapping[str, Any]) -> str:
+    """Source: configretry `BackOffConfig.Validate`, in its order."""
+    if not settings["enabled"]:
+        return ""
+    where = "::retry_on_failure:"
+    if settings["initial_interval"] < 0:
+        return f"{where} 'initial_interval' must be non-negative"
+    if not 0 <= settings["randomization_factor"] <= 1:
+        return f"{where} 'randomization_factor' must be within [0, 1]"
+    for name in ("multiplier", "max_interval", "max_elapsed_time"):
+        if settings[name] < 0:
+            return f"{where} '{name}' must be non-negative"
+    for name in ("initial_interval", "max_interval"):
+        if 0 < settings["max_elapsed_time"] < settings[name]:
+            return f"{where} 'max_elapsed_time' must not be less than '{name}'"
     return ""
 
 

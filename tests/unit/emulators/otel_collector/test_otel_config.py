@@ -72,32 +72,40 @@ def decoded(**changes: Any) -> Settings:
     return decode({**raw, **changes})
 
 
+def retrying(**settings: Any) -> dict[str, Any]:
+    """A change of how an exporter tries again."""
+    return {"exporters": {"otlp_http": {"endpoint": "http://x:1", "retry_on_failure": settings}}}
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"exporters": {"nosuch": None}}, '\'exporters\' unknown type: "nosuch" for id: "nosuch"'),
-        ({"exporters": {"otlp_grpc": {"endpoint": "x:1", "nosuch": 1}}}, "'' has invalid keys: nosuch"),
+        (
+            {"exporters": {"otlp_grpc": {"endpoint": "x:1", "nosuch": 1}}},
+            "'otlpexporter.Config' has invalid keys: nosuch",
+        ),
         ({"exporters": {"otlp_grpc": {"tls": {"bad": 1}}}}, "'tls' has invalid keys: bad"),
         ({"exporters": {"otlp_grpc": {"endpoint": "x:1", "timeout": "5"}}}, "'timeout' time: missing unit in duration"),
         ({"exporters": {"otlp_grpc": None}}, 'exporters::otlp_grpc: requires a non-empty "endpoint"'),
         ({"exporters": {"otlp_http": None}}, "at least one endpoint must be specified"),
         (
             {"exporters": {"otlp_grpc": {"endpoint": "http://x:1", "sending_queue": {"queue_size": 0}}}},
-            "`queue_size` must be",
+            "exporters::otlp_grpc::sending_queue: `queue_size` must be positive",
         ),
         ({"exporters": {"otlp_grpc": {"endpoint": "x:1", "sending_queue": {"batch": {"min_size": 1}}}}}, "(501)"),
         (
             {"exporters": {"otlp_grpc": {"endpoint": "x:1", "tls": {"insecure": True}, "compression": "zstd"}}},
             "compression: 'zstd' is not emulated",
         ),
-        ({"exporters": ["debug"]}, "'exporters' expected a map"),
+        ({"exporters": ["debug"]}, "'exporters' expected a map or struct, got \"slice\""),
         ({"connectors": {"spanmetrics": {"histogram": {"unit": "s"}}}}, "'histogram' is not emulated (501)"),
         ({"connectors": {"forward": None}}, "'forward' of id 'forward' is not emulated (501)"),
         ({"exporters": {"otlp_grpc": {"endpoint": "x:1"}}}, "tls: only insecure connections are emulated (501)"),
         ({"exporters": {"otlp_http": {"endpoint": "https://x"}}}, "only http:// is emulated (501)"),
         ({"exporters": {"prometheus": {"endpoint": "x:1"}}}, "without_scope_info as false is not emulated (501)"),
         ({"exporters": {"debug": {"verbosity": "detailed"}}}, "only basic is emulated (501)"),
-        ({"service": {**pipelines(), "telemetry": {"metrics": {"level": "x"}}}}, "unknown metrics level 'x'"),
+        ({"service": {**pipelines(), "telemetry": {"metrics": {"level": "x"}}}}, "'level' unknown metrics level \"x\""),
         ({"exporters": {"kafka": None}}, "'kafka' of id 'kafka' is not emulated (501)"),
         ({"processors": {"probabilistic_sampler": None}}, "is not emulated (501)"),
         ({"processors": {"memory_limiter": {"limit_mib": 1}}}, "'check_interval' must be greater than zero"),
@@ -107,9 +115,26 @@ def decoded(**changes: Any) -> Settings:
         ({"receivers": {"otlp": None}}, "must specify at least one protocol when using the OTLP receiver"),
         ({"receivers": {}}, "no receiver configuration specified in config"),
         ({"exporters": {}}, "no exporter configuration specified in config"),
-        ({"nosuch": {}}, "'' has invalid keys: nosuch"),
+        ({"nosuch": {}}, "'otelcol.configSettings' has invalid keys: nosuch"),
         ({"service": {"pipelines": {}}}, "service must have at least one pipeline"),
-        ({"service": {"pipelines": {"spans": {}}}}, 'unknown pipeline signal: "spans"'),
+        (
+            {"service": {"pipelines": {"spans": {}}}},
+            '\'service.pipelines\' in "spans" id: unknown pipeline signal: "spans"',
+        ),
+        ({"service": {"pipelines": {"traces/": {}}}}, 'in "traces/" id: the part after / should not be empty'),
+        ({"exporters": {"debug/": {}}}, "'exporters' '' in \"debug/\" id: the part after / should not be empty"),
+        ({"processors": {"batch": {"send_batch_size": -1}}}, "cannot parse value as 'uint32': -1 overflows uint"),
+        (
+            {"processors": {"batch": {"send_batch_size": "x"}}},
+            "expected type 'uint32', got unconvertible type 'string'",
+        ),
+        ({"processors": {"batch": {"timeout": [1]}}}, "expected type 'time.Duration', got unconvertible type '[]int"),
+        ({"service": {**pipelines(), "extensions": "x"}}, "source data must be an array or slice, got string"),
+        ({"service": {**pipelines(), "telemetry": {"logs": {"level": "x"}}}}, "'level' unrecognized level: \"x\""),
+        (retrying(initial_interval="-1s"), "retry_on_failure: 'initial_interval' must be non-negative"),
+        (retrying(multiplier=-1), "retry_on_failure: 'multiplier' must be non-negative"),
+        (retrying(randomization_factor=3), "retry_on_failure: 'randomization_factor' must be within [0, 1]"),
+        (retrying(max_elapsed_time="1s"), "'max_elapsed_time' must not be less than 'initial_interval'"),
         ({"service": pipelines(exporters=["x"])}, 'pipelines::traces: references exporter "x" which is not configured'),
         ({"service": pipelines(receivers=[])}, "service::pipelines::traces: must have at least one receiver"),
         ({"service": pipelines(processors=["b"])}, 'references processor "b" which is not configured'),

@@ -279,6 +279,7 @@ def test_http_exporter(tmp_path: Path) -> None:
             config["exporters"]["otlp_http"]["retry_on_failure"] = {
                 "initial_interval": "10ms",
                 "max_elapsed_time": "20s",
+                "max_interval": "20s",
             }
             config["service"]["pipelines"]["traces"] |= {"exporters": ["otlp_http"], "processors": []}
             config["connectors"] = {}
