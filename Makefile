@@ -54,10 +54,15 @@ failover-proof: $(READY) ## The failover layer proven: controls, known-truth los
 smoke-proof: $(READY) ## The smoke run proven: 6 services x 5 troubles, each with its code, nothing changed
 	@$(BIN)/python scripts/smoke-proof
 
+.PHONY: emulated
+emulated: $(READY) ## Find anew which test asks an emulator for what (ARGS="--slow --layers services,integration")
+	@$(BIN)/python scripts/emulated --refresh $(ARGS)
+
 .PHONY: docs
-docs: $(READY) ## Make docs/reference.md and docs/coverage.md anew
+docs: $(READY) ## Make docs/reference.md, docs/coverage.md and docs/emulated.md anew
 	@$(BIN)/python scripts/reference
 	@$(BIN)/python scripts/coverage-map
+	@$(BIN)/python scripts/emulated
 
 .PHONY: docs-site
 docs-site: .venv-docs/.ready ## Build the documentation as a site into site/, strictly

@@ -12,14 +12,20 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 import uvicorn
 
 REMOTE_OPT_IN = "EMULATOR_BIND_ANY"
 """Set to 1 inside a container, where a loopback listener could not be reached at all."""
+
+
+RECORD = "EMULATOR_RECORD"
+"""A directory: with it set, every operation that an emulator is asked for is noted there, in a file of its kind."""
 
 
 class ConfigError(Exception):
@@ -72,6 +78,16 @@ def parse_go_flags(argv: Sequence[str], booleans: frozenset[str] = frozenset()) 
                 raise ConfigError(f"flag needs an argument: -{name}")
         values[name] = (*values.get(name, ()), value)
     return GoFlags(values, tuple(rest))
+
+
+# -- the record of what was asked ------------------------------------------------------------------------------
+
+
+def note(kind: str, operation: str) -> None:
+    """Note when an operation was asked for, as the emulator's `operations` names it. Nothing without `RECORD`."""
+    if directory := os.environ.get(RECORD):
+        with Path(directory, kind).open("a", encoding="utf-8") as record:
+            record.write(f"{time.time():.4f} {operation}\n")
 
 
 # -- defects --------------------------------------------------------------------------------------------------

@@ -230,8 +230,8 @@ def environment_for(place: Place, added: Mapping[str, str]) -> dict[str, str]:
     kept = {
         name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "PYTHONPATH") if name in os.environ
     }
-    coverage = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
-    return {**kept, **coverage, **place.service.environment, **added}
+    measured = {name: value for name, value in os.environ.items() if name.startswith(("COVERAGE_", "EMULATOR_RECORD"))}
+    return {**kept, **measured, **place.service.environment, **added}
 
 
 def take_flags(kind: str, service: ServicePlan, known: Mapping[str, int]) -> list[str]:

@@ -26,7 +26,7 @@ from harness.services import kind_named
 
 READY_WITHIN = 15.0
 """Seconds a private server may take to its first answer: a JVM-free binary takes one, a loaded machine a few."""
-HANDED_ON = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "PYTHONPATH")
+HANDED_ON = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "PYTHONPATH", "EMULATOR_RECORD")
 """What a private process gets of our environment; proxies and credentials are none of its business."""
 
 

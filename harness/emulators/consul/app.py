@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from harness.emulators.go_durations import parse_seconds
+from harness.emulators.runner import note
 
 from . import api_agent, api_catalog, api_cluster, api_kv, api_session
 from .acl import ANONYMOUS
@@ -75,6 +76,7 @@ class App:
         if method not in methods:
             allow = {"Allow": ",".join(["OPTIONS", *methods])}
             raise ConsulError(f"method {method} not allowed", 405, allow)
+        note("consul", f"{method} {base}")
         return path[len(base) :], methods[method]
 
     async def _body(self, endpoint: Endpoint, receive: Receive) -> bytes:

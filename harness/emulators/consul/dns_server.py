@@ -10,6 +10,8 @@ from typing import cast
 import dns.exception
 import dns.message
 
+from harness.emulators.runner import note
+
 from .dns import Resolver
 
 log = logging.getLogger("consul.dns")
@@ -30,6 +32,7 @@ class _Datagrams(asyncio.DatagramProtocol):
             # The real server stays silent too.
             log.warning("not a DNS query: %s", error)
             return
+        note("consul", "DNS")
         reply = self._resolver.answer(query)
         self._transport.sendto(reply.to_wire(max_size=max(query.payload, SHORTEST_LIMIT)), addr)
 

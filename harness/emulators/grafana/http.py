@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from harness.emulators.bodies import TooLargeError, read_body
+from harness.emulators.runner import note
 
 from .auth import Auth, Identity, require
 from .errors import GrafanaError, not_emulated, plain
@@ -158,6 +159,7 @@ class App:
             if found is None:
                 return self._unknown(request)
             route, request.params = found
+            note("grafana", route.path)
             if route.permission is not None:
                 request.who = self._identify(request)
             if route.permission:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from harness.emulators.runner import ConfigError, Defects
+from harness.emulators.runner import ConfigError, Defects, note
 
 from .attributes import attribute_changer, parse_actions, resource_changer
 from .batch import BatchProcessor
@@ -55,6 +55,8 @@ class Graph:
     def build(self) -> None:
         """Raises ConfigError in the words of the real graph builder."""
         self._check_connectors()
+        for component in self.settings.components["extensions"].values():
+            note("otel_collector", f"extensions {component.type}")
         for pipeline in self._downstream_first():
             self.entries[pipeline.id] = self._pipeline(pipeline)
         for name in self.settings.components["receivers"]:
@@ -98,7 +100,12 @@ class Graph:
         for name in reversed(pipeline.processors):
             current = self._processor(self.settings.components["processors"][name], signal, current)
             mutates = mutates or current.mutates
-        return PipelineEntry(current, mutates)
+        return PipelineEntry(current, mutates, tuple(self._parts(pipeline)))
+
+    def _parts(self, pipeline: PipelineSettings) -> Iterator[str]:
+        names = {*pipeline.receivers, *pipeline.processors, *pipeline.exporters}
+        for section, components in self.settings.components.items():
+            yield from (f"{section} {components[name].type}" for name in names & components.keys())
 
     # -- processors -------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from harness.emulators.runner import ConfigError, guard_host, split_address
+from harness.emulators.runner import ConfigError, guard_host, note, split_address
 
 from .failures import INTERNAL, RESOURCE_EXHAUSTED, UNIMPLEMENTED, Failure
 from .otlp_receiver import OtlpReceiver
@@ -34,6 +34,7 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         elif method != "Export":
             call = self.server.unknown(f"unknown method {method} for service {service}")
         else:
+            note("otel_collector", f"gRPC {service}/{method}")
             call = self.server.exporting(signal)
         return grpc.unary_unary_rpc_method_handler(call)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.emulators import otlp_json
+from harness.emulators.runner import note
 
 from .failures import INVALID_ARGUMENT, Failure
 from .http_answers import Receive, Scope, Send, answer, header, not_found
@@ -47,6 +48,7 @@ class HttpServer:
         signal = self.routes.get(scope["path"])
         if signal is None:
             return await not_found(send)
+        note("otel_collector", f"POST {signal.path}")
         if scope["method"] != "POST":
             return await answer(send, 405, "text/plain", b"405 method not allowed, supported: [POST]")
         media = header(scope, b"content-type").partition(";")[0].strip().lower()

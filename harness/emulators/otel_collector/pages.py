@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from harness.emulators.go_durations import format_seconds
+from harness.emulators.runner import note
 
 from .exposition import OPEN_METRICS_TYPE, TEXT_TYPE, Family, render
 from .http_answers import App, Receive, Scope, Send, answer, header, not_found
@@ -30,6 +31,7 @@ class Health:
         """Answer one request; with the default path every path is the same."""
         if self.path != "/" and scope["path"] != self.path:
             return await not_found(send)
+        note("otel_collector", "GET / of health_check")
         ready = bool(self.since) and not self.fails()
         body = {
             "status": "Server available" if ready else "Server not available",
@@ -51,6 +53,7 @@ def metrics_page(families: Callable[[], Iterable[Family]], open_metrics: bool) -
     async def app(scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["path"] != "/metrics":
             return await not_found(send)
+        note("otel_collector", f"GET /metrics of {'the prometheus exporter' if open_metrics else 'its own telemetry'}")
         chosen = open_metrics and "application/openmetrics-text" in header(scope, b"accept")
         body = render(families(), chosen).encode()
         return await answer(send, 200, OPEN_METRICS_TYPE if chosen else TEXT_TYPE, body)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from harness.emulators.runner import note
+
 from .failures import Failure
 from .signals import Data, Signal
 from .telemetry import Telemetry
@@ -84,11 +86,14 @@ class Processor:
 
 @dataclass
 class PipelineEntry:
-    """Where a pipeline begins; knows whether any of its processors changes data."""
+    """Where a pipeline begins; knows whether any of its processors changes data, and what stands in it."""
 
     first: Consumer
     mutates: bool
+    parts: tuple[str, ...] = ()
 
     async def consume(self, data: Data) -> None:
         """Let data in."""
+        for part in self.parts:
+            note("otel_collector", part)
         await self.first.consume(data)

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from harness.emulators.runner import ConfigError, guard_host, split_address
+from harness.emulators.runner import ConfigError, guard_host, note, split_address
 from harness.emulators.tempo.distributor import INTERNAL, RESOURCE_EXHAUSTED, Refusal, parse_protobuf
 from harness.emulators.tempo.http_otlp import push, status_message
 from harness.emulators.tempo.instance import Instance
@@ -34,6 +34,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in
     def service(self, details: Any) -> Any:
         """The handler of a method."""
         if self._otlp and details.method == EXPORT:
+            note("tempo", f"gRPC {EXPORT}")
             return grpc.unary_unary_rpc_method_handler(self._export)
         service, _, method = details.method.strip("/").partition("/")
         known = f"unknown service {service}" if self._otlp else f"not emulated: {service}/{method}"

@@ -9,6 +9,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from harness.emulators import otlp_json
 from harness.emulators.bodies import Receive, TooLargeError, inflate, read_body
+from harness.emulators.runner import note
 from harness.emulators.tempo.distributor import INVALID_ARGUMENT, UNAVAILABLE, Refusal, parse_protobuf
 from harness.emulators.tempo.instance import Instance
 from harness.emulators.tempo.limits import NoTenantError, TenantError, tenants
@@ -72,6 +73,7 @@ def push(instance: Instance, export: ExportTraceServiceRequest, tenant: str | No
 
 
 async def _traces(instance: Instance, request: Request, receive: Receive) -> Response:
+    note("tempo", "POST /v1/traces")
     if request.method != "POST":
         return Response(405, b"405 method not allowed, supported: [POST]", "text/plain")
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -10,6 +10,7 @@ from typing import Any
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from harness.emulators.bodies import Receive
+from harness.emulators.runner import note
 from harness.emulators.tempo import query_range, search, status_pages, tags, trace_json
 from harness.emulators.tempo.gotext import dumps
 from harness.emulators.tempo.instance import Instance
@@ -198,6 +199,7 @@ def dispatch(instance: Instance, request: Request) -> Response:
 def _route(instance: Instance, request: Request) -> Response:
     for pattern, route, operation, handler in QUERIES:
         if re.fullmatch(pattern, request.path):
+            note("tempo", f"GET {pattern}")
             began = time.perf_counter()
             response = _query(instance, request, handler)
             _count(instance, request, response.status, route, operation, time.perf_counter() - began)
@@ -205,8 +207,12 @@ def _route(instance: Instance, request: Request) -> Response:
     if LEFT_OUT.fullmatch(request.path):
         raise NotEmulatedError(f"{request.method} {request.path}")
     if request.path in PAGES:
+        note("tempo", f"GET {request.path}")
         return PAGES[request.path](instance, request)
-    return status_pages.status(instance, request) if request.path.startswith("/status/") else NOT_FOUND
+    if not request.path.startswith("/status/"):
+        return NOT_FOUND
+    note("tempo", "GET /status/{page}")
+    return status_pages.status(instance, request)
 
 
 def app(instance: Instance) -> Callable[[Scope, Receive, Send], Awaitable[None]]:

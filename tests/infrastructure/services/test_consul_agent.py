@@ -116,6 +116,24 @@ def value(http: Endpoint, key: str) -> bytes | None:
     return answer.body if answer.status == 200 else None
 
 
+def test_the_servers_judge_themselves_healthy_with_one_leader(stack: RemoteStack) -> None:
+    """What an operator asks before taking a server away: the verdict, and who leads. Source: HTTP API, "Autopilot",
+    Read Health; one that leads is known to have had contact just now."""
+    http = stack["consul"].endpoint("http")
+
+    def healthy() -> Any:
+        answer = ask(http, "/v1/operator/autopilot/health")  # 429 until it has been stable for ten seconds
+        if answer.status != 200:
+            raise NotYet(f"{answer.status} {answer.text[:200]}")
+        return answer.json()
+
+    found = poll(healthy, Deadline.after(30), "the servers to be healthy")
+    assert found["Healthy"] is True
+    (leader,) = [one for one in found["Servers"] if one["Leader"]]
+    assert (leader["Voter"], leader["SerfStatus"]) == (True, "alive")
+    assert leader["Name"] in {one["Node"] for one in expect(200, http, "/v1/catalog/nodes").json()}
+
+
 def test_a_snapshot_is_a_point_in_time_that_contains_what_was_written(stack: RemoteStack, namespace: Namespace) -> None:
     """`GET /snapshot`: a gzip archive "that can be used to restore", with its index in a header."""
     http, key = stack["consul"].endpoint("http"), f"{namespace.of('consul')}key"

@@ -213,6 +213,22 @@ def test_every_check_of_an_instance_counts(http: Endpoint, name: str) -> None:
     poll(offered, Deadline.after(5), "the instance to be offered")
 
 
+def test_a_check_may_be_added_to_an_instance_or_to_the_node(http: Endpoint, name: str) -> None:
+    """`PUT /v1/agent/check/register`: with `ServiceID` it counts for the instance, without for the node, which the
+    catalog lists. Source: HTTP API, "Checks - Agent", Register Check; "Catalog", List Nodes."""
+    expect(200, http, "/v1/agent/service/register", "PUT", body={"Name": name})
+    check = {"ID": f"{name}-disk", "Name": "disk", "TTL": "60s", "Status": "passing", "ServiceID": name}
+    expect(200, http, "/v1/agent/check/register", "PUT", body=check)
+    found = expect(200, http, f"/v1/health/checks/{name}").json()
+    assert [(one["CheckID"], one["Status"], one["ServiceID"]) for one in found] == [(f"{name}-disk", "passing", name)]
+    nodes = [one["Node"] for one in expect(200, http, "/v1/catalog/nodes").json()]
+    assert found[0]["Node"] in nodes
+    refused = ask(http, "/v1/agent/check/register", "PUT", body={**check, "ID": "x", "ServiceID": f"{name}-gone"})
+    assert f"{name}-gone" in refused.text
+    assert refused.status in {404, 500}, "the first since 1.9"
+    expect(200, http, f"/v1/agent/check/deregister/{name}-disk", "PUT")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_an_instance_that_stays_critical_is_taken_out(http: Endpoint, name: str) -> None:

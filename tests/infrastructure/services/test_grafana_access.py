@@ -184,6 +184,8 @@ def test_a_deleted_token_is_refused_and_its_key_is_shown_once(
     keeper = visitor(token=second["key"])
     done(keeper.get("/api/org"))
     done(grafana.patch(f"/api/serviceaccounts/{number}", json={"isDisabled": True}))
+    told = done(grafana.get(f"/api/serviceaccounts/{number}"))
+    assert (told["role"], told["isDisabled"]) == ("Viewer", True)
     assert keeper.get("/api/org").status_code == 401, "a disabled account got in"
 
 

@@ -219,6 +219,10 @@ def test_an_annotation_is_found_by_its_tags_and_its_time(grafana: ServiceSession
     done(grafana.patch(f"/api/annotations/{number}", json={"text": "v1 rolled back"}))
     kept = done(grafana.get(f"/api/annotations/{number}"))
     assert (kept["text"], kept["tags"], kept["timeEnd"]) == ("v1 rolled back", [tag, "deploy"], now - 30_000)
+    replaced = {**region, "text": "v2 rolled out", "tags": [tag]}
+    done(grafana.put(f"/api/annotations/{number}", json=replaced))
+    kept = done(grafana.get(f"/api/annotations/{number}"))
+    assert (kept["text"], kept["tags"]) == ("v2 rolled out", [tag]), "what the new one does not have was kept"
     done(grafana.delete(f"/api/annotations/{number}"))
     assert found() == []
 

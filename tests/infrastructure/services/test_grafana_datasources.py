@@ -164,6 +164,8 @@ def test_the_proxy_sends_the_sources_secrets_and_keeps_the_callers(
     assert (method, path, body) == ("POST", "/a/b?c=1&c=2", b"question")
     assert headers["authorization"] == "Basic " + base64.b64encode(b"u:p4ss").decode()
     assert (headers["x-probe"], "cookie" in headers) == ("t0ken", False)
+    grafana.get(f"/api/datasources/proxy/uid/{namespace.name}")
+    assert upstream.asked[-1][:2] == ("GET", "/"), "without a path it is the root that is asked"
 
 
 def test_an_unreachable_source_says_so_in_every_way_it_is_asked(

@@ -19,6 +19,7 @@ from opentelemetry.trace import format_span_id, format_trace_id
 from harness.keeper.client import RemoteStack
 from harness.model import Endpoint
 from harness.probes.exposition import Sample, samples, total
+from harness.probes.http import expect
 from harness.probes.poll import Deadline, NotYet, poll
 from harness.pytest_plugin.fixtures import Namespace
 from harness.services.http_session import ServiceSession
@@ -239,3 +240,31 @@ def test_span_metrics_carry_exemplars_of_their_spans(
     for one in poll(ask, Deadline.after(ARRIVES_WITHIN), "exemplars of span metrics"):
         assert one.exemplar == {"trace_id": slow.trace_id.hex(), "span_id": slow.span_id.hex()}
         assert (one.value, float(one.labels["le"]) > 700) == (1, True)
+
+
+def test_logs_end_in_the_exporter_that_the_stack_gives_them(
+    stack: RemoteStack, otel_collector: CollectorClient
+) -> None:
+    """What an application logs is taken, passed on and counted: nothing of it is refused or lost on the way.
+
+    Source: "Internal telemetry", `otelcol_receiver_accepted_log_records`, `otelcol_exporter_sent_log_records`.
+    """
+    record = {"timeUnixNano": str(time.time_ns()), "severityNumber": 9, "body": {"stringValue": "paid"}}
+    body = {"resourceLogs": [{"scopeLogs": [{"logRecords": [record] * 3}]}]}
+
+    def counted() -> tuple[float, float]:
+        page = otel_collector.metrics.get("/metrics").text
+        return total(page, "otelcol_exporter_sent_log_records", exporter="debug"), total(
+            page, "otelcol_exporter_send_failed_log_records", exporter="debug"
+        )
+
+    before = counted()
+    expect(200, stack["otel-collector"].endpoint("otlp_http"), "/v1/logs", "POST", body=body)
+
+    def passed_on() -> None:
+        sent, failed = counted()
+        assert failed == before[1]
+        if sent < before[0] + 3:
+            raise NotYet(f"{sent - before[0]} of 3 sent")
+
+    poll(passed_on, Deadline.after(ARRIVES_WITHIN), "three log records to be sent")

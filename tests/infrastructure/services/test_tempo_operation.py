@@ -195,6 +195,8 @@ def test_a_server_shows_what_it_runs_with(own_tempo: Callable[..., Own]) -> None
     version, services, config = (
         expect(200, own.http, f"/status/{page}").text for page in ("version", "services", "config")
     )
+    everything = expect(200, own.http, "/status").text
+    assert all(f"GET /status/{page}\n" in everything for page in ("version", "services", "config"))
     assert "tempo, version" in version
     assert "live-store" in services
     assert "Running" in services

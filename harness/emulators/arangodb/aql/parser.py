@@ -8,6 +8,7 @@ from typing import Any
 from harness.emulators.arangodb.aql import ast
 from harness.emulators.arangodb.aql.parse_expressions import ExpressionParser
 from harness.emulators.arangodb.errors import ArangoError, NotEmulatedError
+from harness.emulators.runner import note
 
 _DIRECTIONS = ("OUTBOUND", "INBOUND", "ANY")
 _PATHS = ("SHORTEST_PATH", "K_SHORTEST_PATHS", "ALL_SHORTEST_PATHS")
@@ -37,6 +38,7 @@ class Parser(ExpressionParser):
             parse = _STATEMENTS.get(str(self.token.value)) if self.token.kind == "keyword" else None
             if parse is None:
                 break
+            note("arangodb", f"AQL {self.token.value}")
             self.at += 1
             statements.extend(parse(self))
         ended = bool(statements) and isinstance(statements[-1], ast.Return | ast.Modify)
@@ -81,6 +83,7 @@ class Parser(ExpressionParser):
         if self.peek("K_PATHS"):
             raise NotEmulatedError("K_PATHS in AQL")
         kind = self.take(*_PATHS)
+        note("arangodb", f"AQL {kind or 'traversal'}")
         made = ast.Walk(kind, variables, depth, direction, self.expression())
         if kind:
             if not self.take_word("TO"):

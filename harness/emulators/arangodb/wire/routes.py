@@ -15,6 +15,7 @@ from harness.emulators.arangodb.wire import (
     users,
 )
 from harness.emulators.arangodb.wire.call import Handler
+from harness.emulators.runner import note
 
 _MODULES = (admin, collections, cursors, databases, documents, gharial, imports, transactions, users)
 _NOT_EMULATED = """
@@ -49,6 +50,11 @@ class Router:
                 parts = tuple(path.strip("/").split("/"))
                 self._routes.setdefault((parts[1], len(parts)), []).append((parts, method, handler))
 
+    def operations(self) -> list[str]:
+        """Every route that has a handler."""
+        entries = (entry for group in self._routes.values() for entry in group)
+        return [f"{method} /{'/'.join(parts)}" for parts, method, handler in entries if handler]
+
     def find(self, method: str, segments: list[str]) -> tuple[Handler, dict[str, str]]:
         """The handler and the path's values. Raises ArangoError 404, 405 or NotEmulatedError."""
         path, family = "/" + "/".join(segments), segments[1] if len(segments) > 1 else ""
@@ -60,6 +66,7 @@ class Router:
                 if verb == method and handler is None:
                     raise NotEmulatedError(f"{method} {path}")
                 if verb == method and handler is not None:
+                    note("arangodb", f"{method} /{'/'.join(parts)}")
                     return handler, {part[1:-1]: segment for part, segment in pairs if part[0] == "{"}
         if is_known:
             raise ArangoError(405, f"method '{method}' not supported for '{path}'")
