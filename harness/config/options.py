@@ -159,7 +159,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("gate", boolean, True, "Report tests of later layers as blocked when a service they use is red."),
     Option("slow", boolean, False, "Run the tests marked slow too, whose real floor exceeds 10 s (nightly)."),
     Option("soak", seconds, 60.0, "How long the soak test (slow) uses a stack while it looks for growth.", "TIME"),
-    Option("retries", whole, 2, "How often a nightly run is tried again when no test ran: images, engine."),
+    Option("retries", whole, 2, "How often a nightly run is tried again when no test ran: images, engine.", "N"),
     Option("history", path, Path("reports/history"), "Directory with a small file per past nightly run.", "DIR"),
     Option(
         "may_emulate",
