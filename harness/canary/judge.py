@@ -50,7 +50,7 @@ def _tried(subject: str, part: Callable[[], Sequence[Finding]]) -> Sequence[Find
     try:
         return part()
     except SideFailed as failed:
-        decided = Decision.ROLLBACK if failed.side.flags else Decision.HOLD
+        decided = Decision.ROLLBACK if failed.is_candidate else Decision.HOLD
         return [Finding(subject, decided, failed.message)]
 
 

@@ -38,7 +38,7 @@ def alone(
         with blaming(side):
             stack = app.start_stack(inner, client, only(plan, [service]), reason)
         for handle in stack.failed():
-            raise SideFailed(side, f"{handle.name} did not become ready: {handle.cause}")
+            raise SideFailed.of(side, f"{handle.name} did not become ready: {handle.cause}")
         yield stack[service]
         stack[service].stop(grace=30.0)
     finally:

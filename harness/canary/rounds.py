@@ -25,7 +25,7 @@ def tree(side: Side, reports: Path, number: int, flags: Sequence[str]) -> dict[s
     (reports / f"{side.name}-{number}.log").write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode not in RAN:
         said = done.stderr.strip() or _cause(directory)
-        raise SideFailed(side, f"round {number}: `harness test` ended with {done.returncode}: {said}")
+        raise SideFailed.of(side, f"round {number}: `harness test` ended with {done.returncode}: {said}")
     return {test.id: test.outcome is Outcome.PASSED for test in _report(directory).tests if _ran(test.outcome)}
 
 

@@ -50,9 +50,14 @@ class Side:
 class SideFailed(ServiceError):
     """A side's server, or the run on it, did not do what it had to."""
 
-    def __init__(self, side: Side, told: str) -> None:
-        super().__init__(f"{side.name}: {told}", "see the logs below the report's directory")
-        self.side = side
+    is_candidate = False
+
+    @classmethod
+    def of(cls, side: Side, told: str) -> SideFailed:
+        """The failure of a side, in words."""
+        failure = cls(f"{side.name}: {told}", "see the logs below the report's directory")
+        failure.is_candidate = bool(side.flags)
+        return failure
 
 
 @contextmanager
@@ -63,9 +68,9 @@ def blaming(side: Side) -> Iterator[None]:
     except (LeftBehind, SideFailed):
         raise
     except HarnessError as error:
-        raise SideFailed(side, error.message) from error
+        raise SideFailed.of(side, error.message) from error
     except Exception as error:  # each client library has errors of its own
-        raise SideFailed(side, f"{type(error).__name__}: {error}") from error
+        raise SideFailed.of(side, f"{type(error).__name__}: {error}") from error
 
 
 def sides(settings: Settings, asked: Asked, allow_emulators: bool = False) -> tuple[Side, Side]:

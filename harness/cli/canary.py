@@ -41,10 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=int, default=400, metavar="N", help="round trips measured on each side (400)")
     parser.add_argument("--rto", default="10s", metavar="TIME", help="seconds until a killed one answers again (10s)")
     parser.add_argument("-n", dest="workers", default="0", metavar="N", help="xdist workers of each run (0: none)")
-    parser.add_argument(
-        "--allow-emulators", action="store_true", help="rehearse on emulators: the verdict means nothing"
-    )
-    add_options(parser, (*STACK_OPTIONS, "reports"))
+    add_options(parser, (*STACK_OPTIONS, "reports", "allow_emulators"))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--rounds and --samples: expected a number above zero")
     current = app.new_run(app.load_settings(given))
     asked, budget = Asked.read(arguments.version), _budget(arguments.rto)
-    pin, candidate = sides(current.settings, asked, arguments.allow_emulators)
+    pin, candidate = sides(current.settings, asked, current.settings["allow_emulators"])
     console.print(_first_line(asked, pin, candidate), markup=False, soft_wrap=True)
     current.prepare()
     flags = (*_forwarded(given), "--runtime", str(pin.plan.runtime), "-n", arguments.workers)

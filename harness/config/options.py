@@ -151,7 +151,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("target", path, None, "TOML file with the endpoints of a running environment (external runtime).", "FILE"),
     Option("read_only", boolean, False, "Against a running environment: write nothing at all (smoke)."),
     Option("budget", seconds, 60.0, "How long a smoke run may take; what is not reached by then is told.", "TIME"),
-    Option("allow_emulators", boolean, False, "Let a smoke run judge emulators, for a rehearsal."),
+    Option("allow_emulators", boolean, False, "Let a smoke run or a canary judge emulators, for a rehearsal."),
     Option("reports", path, Path("reports"), "Directory that gets one folder per run.", "DIR"),
     Option("keep", choice("never", "on-failure", "always"), "never", "Leave the stack up after the run.", "WHEN"),
     Option("ready_timeout", seconds, 60.0, "How long all services together may take to be ready.", "TIME"),
