@@ -71,7 +71,16 @@ class Endpoint(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(WRITE_HIGH, WRITE_LOW)
         self._transport.pause_reading()
+        # Python 3.11.2 (Debian 12's own) starts reading after this all the same, and bytes read now would be lost.
+        asyncio.get_running_loop().call_soon(self._hold, self._transport)
         self._owner.connected(self)
+
+    @staticmethod
+    def _hold(transport: asyncio.Transport) -> None:
+        """Pause a paused transport in earnest, which takes resuming it for a moment in which nothing is read."""
+        if not (transport.is_reading() or transport.is_closing()):
+            transport.resume_reading()
+            transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
         if self.inlet is not None:
