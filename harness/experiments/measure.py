@@ -8,7 +8,7 @@ to the first operation that a client saw fail.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -37,6 +37,12 @@ class Outage:
     def seconds(self) -> float | None:
         """None while nothing has been acknowledged again."""
         return None if self.ended is None else self.ended - self.began
+
+
+def as_of(moment: float, operations: Iterable[Operation]) -> list[Operation]:
+    """What was known at a moment: an unanswered operation had waited until then, whatever came of it later. The last
+    one of a client is cut off when the workload ends, and its time-out is no outage."""
+    return [item if item.ok or item.ended <= moment else replace(item, ended=moment) for item in operations]
 
 
 def outage(operations: Iterable[Operation], fault: float, kinds: tuple[str, ...] = ()) -> Outage:

@@ -6,6 +6,7 @@ the keeper does it. Every phase has its budget and an outcome of its own.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -53,6 +54,7 @@ class Trial:
         self.measured: dict[str, float | int | None] = {}
         self.witnessed = ""
         self.fault_at: float | None = None
+        self.asked_until = math.inf
         self._undone = False
 
     def run(self) -> Outcome:
@@ -195,6 +197,7 @@ class Trial:
         self.measured["recovery_seconds"] = measure.rounded(self.history.clock() - started)
 
     def _judge(self) -> None:
+        self.asked_until = self.history.clock()
         self.workload.stop()
         self.experiment.final(Record(self.history, FINAL, Careful()))
         operations = self.history.operations
@@ -207,7 +210,8 @@ class Trial:
     def _rto(self) -> float | None:
         """Of the workload: the last read comes when all is calm, however long that took."""
         kinds = self.experiment.served_by
-        served = [item for item in self.history.operations if item.client != FINAL]
+        asked = (item for item in self.history.operations if item.client != FINAL)
+        served = measure.as_of(self.asked_until, asked)
         return None if self.fault_at is None else measure.recovery_time(served, self.fault_at, kinds)
 
     def _measure(self) -> None:

@@ -34,6 +34,13 @@ def test_a_call_in_flight_that_is_still_answered_does_not_hide_the_outage() -> N
     assert (found.began, found.ended) == (2.02, 3.78)
 
 
+def test_the_call_that_the_end_of_the_workload_cuts_off_is_no_outage() -> None:
+    cut_off = [*OUTAGE, at("add", 40, 4.2, 8.2, Result.INFO)]
+    assert measure.recovery_time(cut_off, 2.0) is None
+    assert measure.recovery_time(measure.as_of(4.3, cut_off), 2.0) == measure.recovery_time(OUTAGE, 2.0)
+    assert measure.recovery_time(measure.as_of(8.2, cut_off), 2.0) is None
+
+
 def test_a_client_that_is_refused_to_the_end_was_never_served_again() -> None:
     refused = [at("add", 30 + n, 2.1 + n / 10, 2.11 + n / 10, Result.FAIL) for n in range(20)]
     once_more = ok("add", 29, 2.01, 2.04)
