@@ -40,6 +40,12 @@ def test_what_is_wrong_is_told() -> None:
     assert len(TOOL.problems(KNOWN, CALLERS, set())) == 2
 
 
+def test_what_is_no_more_is_forgotten() -> None:
+    assert TOOL.pruned({"consul": ["PUT /a", "GET /new"]}, CALLERS) == {
+        "consul": {"PUT /a": CALLERS["consul"]["PUT /a"]}
+    }
+
+
 def test_a_pipe_does_not_break_the_table() -> None:
     assert "| `GET /a\\|b` | `x` |" in TOOL.page({"consul": ["GET /a|b"]}, {"consul": {"GET /a|b": "x"}})
 
