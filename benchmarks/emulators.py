@@ -34,7 +34,7 @@ from harness.services import kind_named
 from harness.services.tempo import one_span
 
 ROOT = Path(__file__).resolve().parents[1]
-PASSWORD = "benchmark"
+PASSWORD = f"{os.getpid()}-of-this-run"
 FEW, MANY, ASKED = 1_000, 10_000, 2_000
 MIB = 2**20
 
