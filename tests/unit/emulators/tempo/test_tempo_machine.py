@@ -22,7 +22,8 @@ T0 = 1_800_000_000.25
 CONFIG = "config-single-binary.yaml"
 SETTLED = 3.0
 """Seconds until a trace is searchable and on disk with this configuration: idle for one, looked for every one."""
-NAMES, COLOURS, DURATIONS = ("get", "put", "getter"), ("red", "green"), (10, 100, 1000)
+NAMES, COLOURS, DURATIONS = ("get", "getter"), ("red", "green"), (10, 100, 1000)
+"""One name begins with the other, so that a pattern that is not anchored finds too much."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def conditions(draw: st.DrawFn) -> Condition:
     colour = draw(st.sampled_from(COLOURS)) if "colour" in asked else ""
     longer = draw(st.sampled_from(DURATIONS)) if "longer" in asked else 0
     parts = [
-        f'name {draw(st.sampled_from(["=", "=~"]))} "{name}"' if name else "",
+        f'name {draw(st.sampled_from(["=", "=~", "=~"]))} "{name}"' if name else "",
         f'span.colour = "{colour}"' if colour else "",
         f"duration > {longer}ms" if longer else "",
         "status = error" if "error" in asked else "",
@@ -171,6 +172,6 @@ TestSearch.settings = ENOUGH
 )
 def test_the_machine_finds_what_is_broken(defect: str) -> None:
     """The control: with a seeded defect the same machine goes red."""
-    found = settings(ENOUGH, max_examples=200, phases=[Phase.generate], database=None)
+    found = settings(ENOUGH, max_examples=1000, phases=[Phase.generate], database=None, derandomize=True)
     with pytest.raises(AssertionError):
         run_state_machine_as_test(type("Broken", (Search,), {"defects": (defect,)}), settings=found)
