@@ -24,8 +24,8 @@ from harness.ports import Handle
 
 ENCRYPTED = {"http": "https", "redis": "rediss", "grpc": "grpcs"}
 """What a scheme is called over TLS; those that are not here have no such form."""
-AUTHORITY, CERTIFICATE, KEY = "/etc/tls/ca.pem", "/etc/tls/certificate.pem", "/etc/tls/key.pem"
-"""Where a service that speaks TLS has its certificate, the key to it, and the authority that it is of."""
+AUTHORITY = "/etc/tls/ca.pem"
+"""Where a service that speaks TLS has the authority that its certificate is of."""
 HEADER = "header:"
 """What the name of a credential begins with that goes into an HTTP header: `header:X-Api-Key`."""
 

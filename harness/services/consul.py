@@ -14,7 +14,7 @@ from harness.model import Port, Reading, ServicePlan
 from harness.ports import Handle
 from harness.probes.http import Answer, expect
 from harness.probes.poll import NotYet
-from harness.services.base import AUTHORITY, CERTIFICATE, KEY, ImageFacts, Kind, Launch, Place, take_flags, without
+from harness.services.base import ImageFacts, Kind, Launch, Place, take_flags, without
 
 if TYPE_CHECKING:
     import consul
@@ -70,7 +70,7 @@ class Consul(Kind):
     def launch(self, place: Place) -> Launch:
         """`agent ...` as the compose file has it, bound to loopback; files under /consul/config become -config-file."""
         words = take_flags(self.name, place.service, FLAGS)
-        kept = without(words, ("-client", "-bind", "-hcl", "-http-port", "-https-port"))
+        kept = [_on_host(word, place) for word in without(words, ("-client", "-bind", "-http-port", "-https-port"))]
         files = [mount for mount in place.service.mounts if mount.target.startswith("/consul/config/")]
         ports = {
             "https" if place.service.tls else "http": "http",
@@ -86,7 +86,7 @@ class Consul(Kind):
                 f"-data-dir={place.data}",
                 *(f"-config-file={place.host_path(mount.target)}" for mount in files),
                 *(f"-{flag}-port={place.port(name)}" for flag, name in ports.items()),
-                *(_encrypted(place) if place.service.tls else ()),
+                *(("-http-port=-1",) if place.service.tls else ()),
                 "-serf-wan-port=-1",
                 "-grpc-port=-1",
                 *(("-grpc-tls-port=-1",) if _has_grpc_tls(place) else ()),
@@ -161,7 +161,6 @@ def _has_grpc_tls(place: Place) -> bool:
     return match is not None and (int(match[1]), int(match[2])) >= (1, 14)
 
 
-def _encrypted(place: Place) -> tuple[str, ...]:
-    """No plain HTTP; the files where they are on this machine. 1.8 knows only these keys, which later ones take too."""
-    files = {"ca_file": AUTHORITY, "cert_file": CERTIFICATE, "key_file": KEY}
-    return ("-http-port=-1", *(f'-hcl={name} = "{place.host_path(path)}"' for name, path in files.items()))
+def _on_host(word: str, place: Place) -> str:
+    """A word of the command, with the paths that an `-hcl` fragment has in quotes where they are on this machine."""
+    return re.sub(r'"(/[^"]+)"', lambda found: f'"{place.host_path(found[1])}"', word)

@@ -194,11 +194,17 @@ def test_every_kind_has_an_emulators_command() -> None:
 
 def test_consul_over_tls_opens_no_plain_port(tmp_path: Path) -> None:
     words = ("agent", "-http-port=-1", "-https-port=8500", '-hcl=ca_file = "/etc/tls/ca.pem"')
-    mounts = (Mount("bind", "/etc/tls", "/x"),)
-    arguments = launch("consul", tmp_path, *words, tls=("http",), mounts=mounts)
+    arguments = launch("consul", tmp_path, *words, tls=("http",))
     assert {"-http-port=-1", "-https-port=20000"} <= set(arguments)
-    assert '-hcl=key_file = "/host/etc/tls/key.pem"' in arguments
-    assert [word for word in arguments if word.startswith("-hcl=ca_file")] == ['-hcl=ca_file = "/host/etc/tls/ca.pem"']
+    assert [word for word in arguments if word.startswith("-hcl")] == ['-hcl=ca_file = "/host/etc/tls/ca.pem"']
+
+
+@pytest.mark.parametrize("spelling", [("-hcl={}",), ("-hcl", "{}")])
+def test_a_fragment_of_consuls_configuration_is_kept(tmp_path: Path, spelling: tuple[str, ...]) -> None:
+    fragment = 'performance { raft_multiplier = 1 } data_dir = "/consul/data"'
+    words = [word.format(fragment) for word in spelling]
+    arguments = " ".join(launch("consul", tmp_path, "agent", *words))
+    assert " ".join(words).replace("/consul/data", "/host/consul/data") in arguments
 
 
 def test_redis_over_tls_opens_no_plain_port(tmp_path: Path) -> None:
