@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.experiments.standstill import STILL
 from harness.journal import EXPERIMENT_FINISHED, FILE_NAME, LEFT_BEHIND, RUN_STARTED, TEST_FINISHED, Event, read
 
 ROOT = Path(__file__).parents[1]
@@ -32,13 +33,26 @@ Experiment = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Pass:
-    """One run over the layer: its experiments by name, why tests were skipped, what was left behind."""
+    """One run over the layer: its experiments by name, why tests were skipped, which were red, what was left behind."""
 
     whole: bool
     exit: int
     experiments: Mapping[str, Experiment]
     skipped: Mapping[str, int]
     left: tuple[str, ...]
+    red: tuple[str, ...] = ()
+
+    @property
+    def explained(self) -> dict[str, Experiment]:
+        """Experiments of which nothing is known, because the machine stood still meanwhile."""
+        return {name: one for name, one in self.experiments.items()
+                if one["verdict"] == "unknown" and one["measured"].get("standstill_seconds", 0.0) >= STILL}  # fmt: skip
+
+    @property
+    def failed(self) -> bool:
+        """Whether a test was red for another reason."""
+        reasons = {one["test"] for one in self.explained.values()}
+        return bool(self.exit) and not (self.exit == 1 and self.red and {*self.red} <= reasons)
 
 
 def main() -> int:
@@ -87,12 +101,18 @@ def one_pass(arguments: argparse.Namespace, runtime: str, number: int, scratch: 
     journals = {file.resolve() for file in reports.glob(f"*/**/{FILE_NAME}")}  # private stacks keep their own
     events = [event for file in sorted(journals) for event in read(file)]
     left = [*left_of(events, runtime), *map(str, state.glob("*"))]
-    return Pass(whole, done.returncode, experiments_of(events), skipped_of(events), tuple(left))
+    return Pass(whole, done.returncode, experiments_of(events), skipped_of(events), tuple(left), red_of(events))
 
 
 def experiments_of(events: Iterable[Event]) -> dict[str, Experiment]:
     """The experiments by name."""
     return {event["name"]: dict(event.data) for event in events if event.type == EXPERIMENT_FINISHED}
+
+
+def red_of(events: Iterable[Event]) -> tuple[str, ...]:
+    """The tests that were red."""
+    return tuple(str(event["test"]) for event in events
+                 if event.type == TEST_FINISHED and event["outcome"] in {"failed", "error"})  # fmt: skip
 
 
 def skipped_of(events: Iterable[Event]) -> Counter[str]:
@@ -122,19 +142,23 @@ def left_of(events: Sequence[Event], runtime: str) -> list[str]:
 
 def judge(passes: Sequence[Pass]) -> tuple[list[str], bool]:
     """What the passes prove, in lines, and whether it is as wanted."""
-    by_name = {name: [one.experiments[name] for one in passes if name in one.experiments] for name in _names(passes)}
+    by_name = {name: [one.experiments[name] for one in passes if name in one.experiments and name not in one.explained]
+               for name in _names(passes)}  # fmt: skip
     wrong = {name: words for name, found in by_name.items() if (words := next(filter(None, map(_wrong, found)), ""))}
+    wrong |= {name: "unknown in every pass" for name, found in by_name.items() if not found}
     controls = [name for name in by_name if name.startswith(("off-", "no-apply-", "no-undo-"))]
     truths = {name: found for name, found in by_name.items() if "known-truth" in name}
     differing, unknown = [*_differing(passes, by_name)], [*_unknown(by_name)]
     left = [what for one in passes for what in one.left]
-    failed = [str(number + 1) for number, one in enumerate(passes) if one.exit]
+    failed = [str(number + 1) for number, one in enumerate(passes) if one.failed]
+    explained = [f"{name}: {told['cause']}" for one in passes for name, told in one.explained.items()]
     lines = [
         f"experiments: {len(by_name)} ({WANTED} wanted), of them {len(controls)} controls of faults",
         f"controls not as they must be: {_list(name for name in controls if name in wrong)}",
         *(f"known truth {name}: acknowledged writes lost: {_lost(found)}" for name, found in truths.items()),
         f"not as expected: {_list(f'{name}: {words}' for name, words in wrong.items())}",
         f"verdicts that differ between {len(passes)} repeats: {_list(differing)}; unknown: {_list(unknown)}",
+        f"unknown for a reason outside, not counted: {_list(explained)}",
         f"not verified: {_list(_reasons(passes))}",
         f"left behind: {len(left)}{': ' + _list(left) if left else ''}",
         f"passes with red tests: {_list(failed)}",
@@ -166,7 +190,7 @@ def _differing(passes: Sequence[Pass], by_name: Mapping[str, Sequence[Experiment
     """Experiments with several verdicts, or absent from a pass that has them: those of the fast lane are in all."""
     fast = {name for one in passes if not one.whole for name in one.experiments}
     for name, found in by_name.items():
-        expected = sum(one.whole or name in fast for one in passes)
+        expected = sum((one.whole or name in fast) and name not in one.explained for one in passes)
         if len({(one["verdict"], one["ending"]) for one in found}) > 1 or len(found) != expected:
             yield f"{name} ({len(found)} of {expected})"
 

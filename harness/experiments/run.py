@@ -18,6 +18,7 @@ from harness.experiments.checkers.base import judge
 from harness.experiments.experiment import Ending, Experiment, Live, Outcome, Phase
 from harness.experiments.history import History
 from harness.experiments.leads import LeadWatch, failover_time
+from harness.experiments.standstill import Standstill, excused
 from harness.experiments.verdicts import Finding
 from harness.experiments.workload import Careful, Record, RunningWorkload
 from harness.faults.base import Injection
@@ -49,6 +50,7 @@ class Trial:
         self.began = history.clock()
         self.workload = RunningWorkload(experiment.workload, history)
         self.watch = LeadWatch(experiment.leads, history.clock)
+        self.standstill = Standstill()
         self.findings: list[Finding] = []
         self.phases: list[Phase] = []
         self.measured: dict[str, float | int | None] = {}
@@ -65,12 +67,13 @@ class Trial:
                 undos.callback(self.history.close)
                 undos.callback(self.workload.stop)
                 undos.callback(self.watch.stop)
+                undos.callback(self.standstill.stop)
                 self._phases(undos)
         except Stop as stop:
             ending, cause = stop.ending, stop.cause
         except HarnessError as error:  # the workload broke or hangs: nothing can be said of the service
             self.findings.append(Finding("workload", Verdict.UNKNOWN, error.message))
-        operations = self.history.operations
+        operations, self.findings = self.history.operations, excused(self.findings, self.standstill.longest)
         self._measure()
         cause = cause or next((str(found) for found in self.findings if found.verdict is not Verdict.VALID), "")
         points = measure.timeline(operations, self.began)
@@ -83,6 +86,7 @@ class Trial:
         with self._phase("steady"):
             self._steady(budgets.steady, Ending.NOT_STEADY)
         with self._phase("workload"):
+            self.standstill.start()
             self.watch.start()
             self.workload.start()
             self._acknowledged(self.began, budgets.steady, Ending.NOT_STEADY)
@@ -151,7 +155,8 @@ class Trial:
         try:
             self.experiment.observe(Live(self.history, fault_at, self.witnessed))
         except (AssertionError, HarnessError) as error:
-            self.findings.append(Finding("observation", Verdict.INVALID, _first_line(error)))
+            late = isinstance(error, NotReady)
+            self.findings.append(Finding("observation", Verdict.INVALID, _first_line(error), timed=late))
         except Exception as error:  # a broken observer has seen nothing; the undo goes on
             self.findings.append(Finding("observation", Verdict.UNKNOWN, f"{type(error).__name__}: {error}"))
 
@@ -177,7 +182,7 @@ class Trial:
         self.measured["healed_seconds"] = measure.rounded(time.monotonic() - started)
         allowed = budgets.undo * fault.parts
         verdict = Verdict.VALID if took <= allowed else Verdict.INVALID
-        self.findings.append(Finding("undo", verdict, f"applied in {took:.2f} s, {allowed:g} s allowed"))
+        self.findings.append(Finding("undo", verdict, f"applied in {took:.2f} s, {allowed:g} s allowed", timed=True))
 
     def _undo_at_last(self, fault: Injection, leaving: BaseException | None) -> None:
         """On the way out of a trial that did not come to its undo. Ctrl-C stays Ctrl-C, whatever the undo comes to."""
@@ -205,7 +210,8 @@ class Trial:
         rto, allowed = self._rto(), self.experiment.budgets.rto
         if allowed is not None and self.fault_at is not None:
             verdict = Verdict.VALID if rto is not None and rto <= allowed else Verdict.INVALID
-            self.findings.append(Finding("rto", verdict, f"served again after {rto} s, {allowed:g} s allowed"))
+            summary = f"served again after {rto} s, {allowed:g} s allowed"
+            self.findings.append(Finding("rto", verdict, summary, timed=rto is not None))
 
     def _rto(self) -> float | None:
         """Of the workload: the last read comes when all is calm, however long that took."""
@@ -222,6 +228,7 @@ class Trial:
             self.measured["failover_seconds"] = failover_time(self.watch.changes, self.fault_at)
         self.measured |= measure.loss(self.findings)
         self.measured["operations"] = len(operations)
+        self.measured["standstill_seconds"] = measure.rounded(self.standstill.longest)
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:

@@ -19,6 +19,8 @@ class Finding:
     verdict: Verdict
     summary: str
     details: Mapping[str, Any] = field(default_factory=dict)
+    timed: bool = False
+    """Whether an invalid one says no more than that something was late."""
 
     def __str__(self) -> str:
         return f"{self.judge}: {self.verdict}: {self.summary}"

@@ -28,4 +28,4 @@ class Deadline:
         late = sum(item.seconds > self.seconds for item in operations)
         details = {"late": late, "slowest_seconds": round(slowest.seconds, 3)}
         summary = f"{late} of {len(operations)} operations over {self.seconds:g} s, slowest {slowest.seconds:.3f} s"
-        return Finding(self.name, Verdict.INVALID if late else Verdict.VALID, summary, details)
+        return Finding(self.name, Verdict.INVALID if late else Verdict.VALID, summary, details, timed=True)

@@ -16,6 +16,7 @@ from harness.experiments.controls import without_apply, without_undo
 from harness.experiments.experiment import Budgets, Ending, Experiment, Live, Outcome, valid
 from harness.experiments.history import read
 from harness.experiments.run import run
+from harness.experiments.standstill import Standstill
 from harness.experiments.workload import Careful, Record, Workload
 from harness.faults.base import Injection
 from harness.model import Verdict
@@ -125,6 +126,19 @@ def test_lost_writes_are_invalid_with_count(toy: Toy) -> None:
     assert "lost" in outcome.cause
     with pytest.raises(AssertionError, match="acknowledged elements lost"):
         valid(outcome)
+
+
+def test_a_machine_that_stood_still_leaves_what_was_late_unknown(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Still(Standstill):
+        def stop(self) -> None:
+            super().stop()
+            self.longest = 9.4
+
+    monkeypatch.setattr("harness.experiments.run.Standstill", Still)
+    outcome = run(experiment(toy, budgets=replace(QUICK, rto=1e-9)))
+    assert outcome.verdict is Verdict.UNKNOWN
+    assert "this machine itself stood still for 9.4 s" in outcome.cause
+    assert outcome.measured["standstill_seconds"] == 9.4
 
 
 def test_no_steady_state_before_touches_nothing(toy: Toy) -> None:

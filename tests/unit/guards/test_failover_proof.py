@@ -83,3 +83,32 @@ def test_each_way_to_be_wrong_is_found(passes: Callable[[], list[Any]], words: s
     lines, good = proof.judge(passes())
     assert not good
     assert any(words in line for line in lines), lines
+
+
+def stood_still(name: str, **more: Any) -> Any:
+    """The last pass, with one experiment of which nothing is known, and its test red."""
+    unknown = experiment(
+        name, "unknown", cause="deadline: unknown", test=f"t::{name}", measured={"standstill_seconds": 9.4}
+    )
+    return with_last(
+        **{"exit": 1, "red": (f"t::{name}",), "experiments": {**GOOD[-1].experiments, name: unknown}, **more}
+    )
+
+
+def test_an_unknown_of_a_machine_that_stood_still_is_told_and_not_counted() -> None:
+    lines, good = proof.judge(stood_still("story-3"))
+    assert good, lines
+    assert "unknown for a reason outside, not counted: story-3: deadline: unknown" in lines
+
+
+def test_beside_it_another_red_test_counts() -> None:
+    lines, good = proof.judge(stood_still("story-3", red=("t::story-3", "t::another")))
+    assert not good
+    assert "passes with red tests: 3" in lines
+
+
+def test_what_is_unknown_in_every_pass_is_not_proven() -> None:
+    passes = [replace(one, experiments={**one.experiments, **stood_still("story-3")[-1].experiments}) for one in GOOD]
+    lines, good = proof.judge(passes)
+    assert not good
+    assert any("story-3: unknown in every pass" in line for line in lines)
