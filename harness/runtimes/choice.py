@@ -10,6 +10,7 @@ from harness.config.settings import Settings
 from harness.errors import RuntimeUnavailable
 from harness.model import RuntimeName, ServicePlan
 from harness.plan import Choice
+from harness.runtimes.elsewhere import refuse_elsewhere
 from harness.services import kind_named
 from harness.services.base import Binary
 
@@ -25,6 +26,8 @@ def choose_runtime(
     """
     wanted = settings["runtime"]
     if wanted != "auto":
+        if wanted == RuntimeName.DOCKER:
+            refuse_elsewhere(os.environ.get("DOCKER_HOST", ""))
         return Choice(RuntimeName(wanted), f"asked for by {settings.origin('runtime')}")
     obstacle = _no_docker(settings, images, ids)
     if not obstacle:

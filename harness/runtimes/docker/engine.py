@@ -18,6 +18,7 @@ from docker.errors import DockerException
 from testcontainers.core.config import testcontainers_config
 
 from harness.errors import RuntimeUnavailable
+from harness.runtimes.elsewhere import refuse_elsewhere
 
 ASK_TIMEOUT = 2
 """Seconds in which an engine has to answer to be considered there."""
@@ -45,7 +46,9 @@ def engine_address() -> str:
 
 
 def make_client(timeout: int = CALL_TIMEOUT) -> Any:
-    """A client of the engine that DOCKER_HOST or the default socket names. One per thread: it is not thread-safe."""
+    """A client of the engine that DOCKER_HOST or the default socket names. One per thread: it is not thread-safe.
+    Raises RuntimeUnavailable, also for an engine on another machine."""
+    refuse_elsewhere(engine_address())
     _spare_loopback()
     try:
         return docker.DockerClient.from_env(timeout=timeout)

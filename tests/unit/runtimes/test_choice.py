@@ -34,6 +34,14 @@ def test_what_is_asked_for_is_taken_whatever_is_here(tmp_path: Path, obstacle: l
     assert (chosen.runtime, chosen.reason) == (RuntimeName.DOCKER, "asked for by --runtime")
 
 
+def test_an_engine_on_another_machine_is_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://203.0.113.5:2375")
+    with pytest.raises(RuntimeUnavailable, match="is on another machine"):
+        choose_runtime(settings(tmp_path, runtime="docker"), IMAGES, {})
+
+
 def test_auto_takes_containers_where_they_can_be_had(tmp_path: Path, obstacle: list[str]) -> None:
     obstacle.clear()
     assert choose_runtime(settings(tmp_path), IMAGES, {}).runtime is RuntimeName.DOCKER
