@@ -9,7 +9,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from harness.config import packaged
 from harness.config import settings as config
 from harness.config.settings import Settings
 from harness.credentials import is_sensitive
-from harness.errors import KeeperError, ReportError, UsageError
+from harness.errors import KeeperError, UsageError
 from harness.identity import Identity
 from harness.journal import FILE_NAME, RUN_STARTED, SERVICE_FAILED, SERVICE_READY, Journal
 from harness.journal import read as read_journal
@@ -27,58 +27,15 @@ from harness.keeper.client import KeeperClient, Progress, RemoteStack, ignore
 from harness.keeper.launch import Lifeline, launch
 from harness.keeper.rundir import RunDir
 from harness.model import RuntimeName, ServicePlan, StackPlan
+from harness.run import Run as Run
+from harness.run import join_run as join_run
+from harness.run import new_run as new_run
 
 if TYPE_CHECKING:
     from harness.config.compose import ComposeFile
     from harness.runtimes.external import ExternalHandle, ExternalStack
 
 Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run: its settings, the directory of its stack, the directory of its report. Paths only until `prepare`."""
-
-    settings: Settings
-    directory: RunDir
-    report: Path
-
-    @property
-    def id(self) -> str:
-        """The run's id."""
-        return self.directory.run
-
-    @property
-    def seed(self) -> int:
-        """The seed of everything random in the run."""
-        return int(self.settings["seed"])
-
-    @property
-    def journal(self) -> Journal:
-        """The run's journal."""
-        return Journal(self.report / FILE_NAME)
-
-    @property
-    def prepared(self) -> bool:
-        """Whether somebody has made its directories."""
-        return (self.report / FILE_NAME).exists()
-
-    def prepare(self) -> None:
-        """Make the directories, after sweeping what dead runs left. Raises ReportError or UsageError."""
-        if self.prepared and self.directory.path.exists():
-            return
-        rundir.sweep(self.directory.path.parent)
-        fresh = not self.directory.path.exists()  # else it is a running stack's, which we joined
-        try:
-            self.directory.path.mkdir(mode=0o700, exist_ok=True)
-            self.report.mkdir(parents=True, exist_ok=True)
-            (self.report / FILE_NAME).touch()
-            _point_latest(self.report)
-        except OSError as error:
-            if fresh:
-                self.directory.remove()
-            where = f"reports directory {self.report}"
-            raise ReportError(f"{where}: {error.strerror}", "choose another with --reports") from error
 
 
 def load_settings(flags: Mapping[str, Any], root: Path | None = None) -> Settings:
@@ -94,32 +51,15 @@ def load_settings(flags: Mapping[str, Any], root: Path | None = None) -> Setting
     return loaded
 
 
-def new_run(settings: Settings) -> Run:
-    """A run with a fresh id; nothing is made yet. Raises UsageError for a state directory that cannot serve."""
-    directory = RunDir(rundir.state_root(settings["state"]) / rundir.new_run_id())
-    reports: Path = settings["reports"]
-    return Run(settings, directory, (settings.root / reports / directory.run).absolute())
-
-
-def join_run(settings: Settings, directory: Path, report: Path) -> Run:
-    """A run that another process of ours made."""
-    return Run(settings, RunDir(directory), report)
-
-
-def _point_latest(report: Path) -> None:
-    temporary = report.parent / f".latest-{report.name}-{os.getpid()}"
-    temporary.symlink_to(report.name)
-    temporary.replace(report.parent / "latest")
-
-
 def plan_for(settings: Settings, variables: Mapping[str, str] | None = None) -> tuple[StackPlan, str]:
     """The stack of these settings, and the words that say why this runtime. Raises HarnessError for bad input.
 
     `variables` interpolate the compose files beside the environment's, and win.
     """
     from harness import plan
-    from harness.runtimes.choice import choose_runtime, find_binaries
+    from harness.runtimes.choice import choose_runtime, find_binaries, refuse_engines_without_containers
 
+    refuse_engines_without_containers(settings)
     if settings["runtime"] == RuntimeName.EXTERNAL:
         kinds = {name: handle.kind for name, handle in read_target(settings).items()}
         return plan.plan_of_target(str(settings["target"]), kinds), f"target {settings['target']}"
@@ -227,7 +167,7 @@ def lock_file(settings: Settings) -> Path:
 
 def ensure_keeper(run: Run, owner: Identity | None, lifeline: bool = False) -> Lifeline | None:
     """Have a keeper for this run, started by whoever comes first."""
-    return launch(run.directory, owner, lifeline)
+    return launch(run.directory, owner, lifeline, run.environment)
 
 
 def connect(run: Run) -> KeeperClient:
@@ -246,7 +186,7 @@ def start_stack(
     if plan.runtime is RuntimeName.DOCKER and not client.stack():
         from harness.runtimes.docker.asking import have_images
 
-        have_images(plan.images, run.settings["pull"], tell, image_ids(run.settings))
+        have_images(plan.images, run.settings["pull"], tell, image_ids(run.settings), run.engine)
     return client.start(plan, run.report, _about(run, plan, reason), progress)
 
 
@@ -263,7 +203,15 @@ def _about(run: Run, plan: StackPlan, reason: str) -> dict[str, Any]:
         "version": __version__,
         "python": sys.version.split()[0],
         "ci": bool(os.environ.get("CI")),
+        **({"engine": _about_engine(run)} if run.engine else {}),
     }
+
+
+def _about_engine(run: Run) -> dict[str, str]:
+    """Which engine a stack runs on, when it was named. Raises RuntimeUnavailable."""
+    from harness.runtimes.docker.engine import CALL_TIMEOUT, ask
+
+    return {"stack": run.id, **ask(CALL_TIMEOUT, run.engine).told()}
 
 
 def _public(word: str) -> str:

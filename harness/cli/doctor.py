@@ -17,7 +17,9 @@ from harness.cli.verb import STACK_OPTIONS, Verb, add_options, flags_of
 from harness.config.settings import Settings
 from harness.errors import HarnessError, ReportError
 from harness.keeper import rundir
+from harness.pytest_plugin.engines import ask_engines
 from harness.report.console import make_console
+from harness.report.engines import differences
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Finding:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options that decide what would run."""
-    add_options(parser, (*STACK_OPTIONS, "target"))
+    add_options(parser, (*STACK_OPTIONS, "target", "engines"))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -83,6 +85,12 @@ def _reports(settings: Settings) -> list[Finding]:
     return [Finding("reports", str(reports))]
 
 
+def _engines(settings: Settings) -> list[Finding]:
+    """Those that were named, each asked. Their obstacle is told by the error."""
+    found = ask_engines(app.new_run(settings, several=True))
+    return [Finding("engine", text) for text in (*(f"{one.address}: {one.what}" for one in found), *differences(found))]
+
+
 def _stack(settings: Settings) -> list[Finding]:
     plan, reason = app.plan_for(settings)
     findings = [Finding("runtime", f"{plan.runtime} ({reason})")]
@@ -92,6 +100,6 @@ def _stack(settings: Settings) -> list[Finding]:
     return findings
 
 
-LOOKS: tuple[Callable[[Settings], list[Finding]], ...] = (_python, _kernel, _state, _reports, _stack)
+LOOKS: tuple[Callable[[Settings], list[Finding]], ...] = (_python, _kernel, _state, _reports, _engines, _stack)
 
 VERB = Verb(configure, run)

@@ -34,7 +34,7 @@ PAUSE = 15.0
 """Seconds before the second try; each further one waits as long again."""
 ENDS_WITHIN = 90.0
 """Seconds that an interrupted run gets to clean up and report."""
-HANDED_ON = ("compose", "binaries", "ready_timeout", "layers", "state", "pull", "mirror", "images", "gate")
+HANDED_ON = ("compose", "binaries", "ready_timeout", "layers", "state", "pull", "mirror", "images", "gate", "engines")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

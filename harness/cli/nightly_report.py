@@ -130,7 +130,7 @@ def _page(
     counts = ", ".join(f"{report.count(outcome)} {outcome}" for outcome in Outcome)
     yield f"# Nightly: {'green' if code == 0 else 'RED'} (exit {code})"
     yield f"\n{counts}, in {report.finished - report.started:.0f} s; {len(attempts)} attempt(s), {last.how}"
-    services = ", ".join(f"{item.name} {item.source} {item.version}" for item in report.services)
+    services = ", ".join(dict.fromkeys(f"{item.name} {item.source} {item.version}" for item in report.services))
     yield f"\nAnswered: {services or 'nothing'}."
     yield from _section("Cause", [judge(report).cause] if judge(report).cause else [])
     yield from _section("Red", [f"{test.id}: {test.reason}" for test in report.tests if test.outcome in BAD])

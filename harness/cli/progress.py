@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -11,16 +11,16 @@ from rich.live import Live
 from rich.table import Table
 
 from harness.keeper.client import Progress
-from harness.model import ServiceStatus, StackPlan, State
+from harness.model import ServiceStatus, State
 
 MARKS = {State.READY: "[green]ready[/]", State.FAILED: "[red]FAILED[/]", State.BLOCKED: "[yellow]blocked[/]"}
 
 
 @contextmanager
-def show_progress(console: Console, plan: StackPlan) -> Iterator[Progress]:
-    """Gives the function to call with each status."""
+def show_progress(console: Console, services: Iterable[str]) -> Iterator[Progress]:
+    """Gives the function to call with each status; it may be called from several threads."""
     if console.is_terminal:
-        with _Board(console, plan) as board:
+        with _Board(console, services) as board:
             yield board.update
     else:
         started = time.monotonic()
@@ -37,8 +37,8 @@ def _print_line(console: Console, status: ServiceStatus, elapsed: float) -> None
 class _Board:
     """A table that is redrawn while services come up."""
 
-    def __init__(self, console: Console, plan: StackPlan) -> None:
-        self._latest: dict[str, ServiceStatus | None] = dict.fromkeys(plan.services)
+    def __init__(self, console: Console, services: Iterable[str]) -> None:
+        self._latest: dict[str, ServiceStatus | None] = dict.fromkeys(services)
         self._started = time.monotonic()
         self._live = Live(get_renderable=self._table, console=console, refresh_per_second=10, transient=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,16 +13,13 @@ from rich.console import Console
 
 from harness import app, journal
 from harness.app import Run
-from harness.cli.progress import show_progress
 from harness.cli.pytest_session import forwarded, run_pytest
+from harness.cli.stacks import Stacks
 from harness.cli.verb import STACK_OPTIONS, Verb, add_options, flags_of
 from harness.config import packaged
-from harness.errors import EXIT_INTERRUPTED, HarnessError, UsageError
-from harness.identity import Identity
-from harness.keeper.client import KeeperClient, Progress
-from harness.keeper.launch import Lifeline
+from harness.errors import EXIT_INTERRUPTED, UsageError
 from harness.model import RuntimeName, StackPlan
-from harness.pytest_plugin.ending import how_to_reach
+from harness.pytest_plugin.engines import ask_engines, refuse_few_workers, told
 from harness.pytest_plugin.layers import LAYERS, layer_named
 from harness.report.console import make_console
 from harness.report.files import write_all
@@ -48,31 +45,41 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-n", dest="workers", default="0", metavar="N", help="xdist workers (0: none)")
     parser.add_argument("--pytest", action="append", default=[], metavar="ARG", help="one more argument for pytest")
-    add_options(parser, (*STACK_OPTIONS, "target", "ready_timeout", "keep", "layers", "gate", "slow", "soak", "seed"))
+    add_options(parser, (*STACK_OPTIONS, "target", "ready_timeout", "keep", "layers", "gate", "slow", "soak", "seed",
+                         "engines"))  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Start, test, report, clean up."""
     console = make_console()
-    current = app.new_run(app.load_settings(flags_of(arguments)))
+    current = app.new_run(app.load_settings(flags_of(arguments)), several=True)
+    _refuse_few_workers(current, arguments.workers)
     sessions = _sessions(arguments.targets, arguments.packaged, current)
     plan, reason = app.plan_for(current.settings)
     current = replace(current, settings=current.settings.with_value("runtime", str(plan.runtime), "chosen"))
-    console.print(
-        fidelity_line(plan.emulated, len(plan.services), plan.runtime, reason, plan.unproven),
-        markup=False,
-        soft_wrap=True,
-    )
+    _say(console, fidelity_line(plan.emulated, len(plan.services), plan.runtime, reason, plan.unproven))
+    for line in told(ask_engines(current)):
+        _say(console, line)
     current.prepare()
-    owned = plan.runtime is not RuntimeName.EXTERNAL
-    lifeline = app.ensure_keeper(current, Identity.mine(), lifeline=True) if owned else None
+    stacks = Stacks.launch(current) if plan.runtime is not RuntimeName.EXTERNAL else None
     previous = signal.signal(signal.SIGTERM, _interrupt)
+    kept: list[str] = []
     try:
-        interrupted = _start_and_test(current, plan, reason, sessions, arguments, console)
+        interrupted = _start_and_test(current, stacks, plan, reason, sessions, arguments, console)
     finally:
         signal.signal(signal.SIGTERM, previous)
-        kept = _end(current, lifeline) if owned else []
+        kept = stacks.end() if stacks else []
     return _report(current, console, interrupted, kept)
+
+
+def _refuse_few_workers(current: Run, workers: str) -> None:
+    """A number is judged here, before anything starts; what `auto` comes to, by the pytest session itself."""
+    if workers.isdecimal():
+        refuse_few_workers(current.settings["engines"], max(1, int(workers)))
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, soft_wrap=True)
 
 
 def _interrupt(*_: object) -> None:
@@ -105,6 +112,7 @@ def _brought(which: str) -> list[str]:
 
 def _start_and_test(
     current: Run,
+    stacks: Stacks | None,
     plan: StackPlan,
     reason: str,
     sessions: Iterable[tuple[str, list[str]]],
@@ -113,26 +121,16 @@ def _start_and_test(
 ) -> bool:
     """True when it was interrupted."""
     try:
-        with show_progress(console, plan) as progress:
-            _start(current, plan, reason, progress, console)
+        if stacks:
+            stacks.start(plan, reason, console)
+        else:
+            app.open_external(current)
         for name, targets in sessions:
             _session(current, name, targets, arguments, console)
     except KeyboardInterrupt:
         current.journal.write(journal.SESSION_ERROR, detail="interrupted")
         return True
     return False
-
-
-def _start(current: Run, plan: StackPlan, reason: str, progress: Progress, console: Console) -> None:
-    if plan.runtime is RuntimeName.EXTERNAL:
-        app.open_external(current)
-    else:
-        with app.connect(current) as client:
-            app.start_stack(current, client, plan, reason, progress, _teller(console))
-
-
-def _teller(console: Console) -> Callable[[str], None]:
-    return lambda line: console.print(line, markup=False, soft_wrap=True)
 
 
 def _session(current: Run, name: str, targets: list[str], arguments: argparse.Namespace, console: Console) -> None:
@@ -154,29 +152,6 @@ def _reds(current: Run) -> bool:
     return any(test.outcome in BAD for test in summarise(journal.read(current.report / journal.FILE_NAME)).tests)
 
 
-def _end(current: Run, lifeline: Lifeline | None) -> list[str]:
-    """Keep the stack when that was asked for, else end it and note what is left. Returns how to reach a kept one."""
-    try:
-        client = app.connect(current)
-        verdict = judge(summarise(journal.read(current.report / journal.FILE_NAME)))
-        keep = current.settings["keep"]
-        if keep == "always" or (keep == "on-failure" and verdict.exit_code):
-            client.keep()
-            return how_to_reach(current, client.stack())
-        _close(current, client)
-    except HarnessError as error:
-        current.journal.write(journal.LEFT_BEHIND, what=[str(error)])
-    if lifeline is not None:
-        lifeline.cut()
-    return []
-
-
-def _close(current: Run, client: KeeperClient) -> None:
-    left = client.close_stack()
-    if left:
-        current.journal.write(journal.LEFT_BEHIND, what=left)
-
-
 def _report(current: Run, console: Console, interrupted: bool, kept: list[str]) -> int:
     report = summarise(journal.read(current.report / journal.FILE_NAME))
     verdict = judge(report)
@@ -184,9 +159,8 @@ def _report(current: Run, console: Console, interrupted: bool, kept: list[str]) 
     current.journal.write(journal.RUN_FINISHED, exit=code)
     write_all(report, current.report)
     render(report, console)
-    for line in kept:
-        console.print(line, markup=False, soft_wrap=True)
-    console.print(f"report: {current.report}", markup=False, soft_wrap=True)
+    for line in (*kept, f"report: {current.report}"):
+        _say(console, line)
     return code
 
 
@@ -197,6 +171,7 @@ VERB = Verb(
     "  harness test                                  every layer\n"
     "  harness test --layers services -n 2           one layer, two workers\n"
     "  harness test tests/infrastructure/services/test_redis.py --keep on-failure\n"
+    "  harness test -n 2 --engines unix:///var/run/docker.sock,tcp://127.0.0.1:2375    a stack on each\n"
     "  harness test --require-fidelity real          refuse emulators\n"
     "  harness test --packaged smoke                 the harness's own smoke tests",
 )

@@ -13,13 +13,14 @@ from harness.cli.verb import STACK_OPTIONS, Verb, add_options, flags_of
 from harness.errors import LeftBehind, ServiceError, UsageError
 from harness.identity import Identity
 from harness.keeper.client import RemoteStack
+from harness.pytest_plugin.engines import ask_engines, told
 from harness.report.console import make_console
 from harness.report.terminal import fidelity_line
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the stack."""
-    add_options(parser, (*STACK_OPTIONS, "ready_timeout"))
+    add_options(parser, (*STACK_OPTIONS, "ready_timeout", "engines"))
     parser.add_argument(
         "--owner",
         type=int,
@@ -40,10 +41,12 @@ def run(arguments: argparse.Namespace) -> int:
         markup=False,
         soft_wrap=True,
     )
+    for line in told(ask_engines(current)):
+        console.print(line, markup=False, soft_wrap=True)
     current.prepare()
     app.ensure_keeper(current, owner)
     try:
-        with app.connect(current) as client, show_progress(console, plan) as progress:
+        with app.connect(current) as client, show_progress(console, plan.services) as progress:
             stack = app.start_stack(current, client, plan, reason, progress, console.print)
     except BaseException:  # Ctrl-C too: a keeper without an owner would live on
         app.connect(current).close_stack()

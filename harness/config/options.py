@@ -13,6 +13,7 @@ from harness.errors import UsageError
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"0", "false", "no", "off", ""})
 _DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h|)", re.ASCII)
+_ENGINE = re.compile(r"unix:///[^ ]+|(tcp|http|https|ssh)://[^/ ]+")
 _FACTORS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 
 
@@ -92,6 +93,17 @@ def programs(text: str) -> tuple[str, ...]:
     return found
 
 
+def engine_addresses(text: str) -> tuple[str, ...]:
+    """A list of engines separated by commas, each as DOCKER_HOST has it."""
+    found = words(text)
+    for item in found:
+        if not _ENGINE.fullmatch(item):
+            raise ValueError(
+                f"expected addresses such as unix:///run/docker.sock or tcp://127.0.0.1:2375, found {item!r}"
+            )
+    return found
+
+
 def path(text: str) -> Path:
     """A path, `~` expanded."""
     if not text:
@@ -119,6 +131,13 @@ OPTIONS: tuple[Option, ...] = (
         "auto",
         "Where services run: docker, process (real binaries, else emulators), external (see --target), or auto.",
         "NAME",
+    ),
+    Option(
+        "engines",
+        engine_addresses,
+        (),
+        "Docker engines to shard tests over, a stack and a worker or more for each; addresses as in DOCKER_HOST.",
+        "ADDRESS,...",
     ),
     Option(
         "pull",

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from harness.errors import KeeperError
@@ -41,15 +41,18 @@ class Lifeline:
             raise KeeperError(f"the keeper (pid {self.process.pid}) did not end within {within:.0f} s") from error
 
 
-def launch(run_dir: RunDir, owner: Identity | None, lifeline: bool = False) -> Lifeline | None:
-    """Start a keeper unless one answers already; of many callers at once, one starts it.
+def launch(
+    run_dir: RunDir, owner: Identity | None, lifeline: bool = False, environment: Mapping[str, str] | None = None
+) -> Lifeline | None:
+    """Start a keeper unless one answers already; of many callers at once, one starts it. `environment` is what it has
+    beside ours.
 
     Returns the lifeline when this call started the keeper with one. Raises KeeperError when it does not come up.
     """
     with _launch_lock(run_dir):
         if _answers(run_dir):
             return None
-        process = _spawn(run_dir, owner, lifeline)
+        process = _spawn(run_dir, owner, lifeline, environment or {})
         _wait_for(run_dir, process)
     if lifeline:
         return Lifeline(process)
@@ -72,7 +75,9 @@ def _answers(run_dir: RunDir) -> bool:
     return True
 
 
-def _spawn(run_dir: RunDir, owner: Identity | None, lifeline: bool) -> subprocess.Popen[bytes]:
+def _spawn(
+    run_dir: RunDir, owner: Identity | None, lifeline: bool, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "harness.keeper.server", "--run-dir", str(run_dir.path)]
     command += ["--owner", owner.to_json()] if owner else []
     command += ["--lifeline"] if lifeline else []
@@ -83,6 +88,7 @@ def _spawn(run_dir: RunDir, owner: Identity | None, lifeline: bool) -> subproces
             stdout=log,
             stderr=log,
             start_new_session=True,
+            env={**os.environ, **environment},
         )
 
 

@@ -49,6 +49,7 @@ class OwnedStack:
         self._closing = False
         self._closed = threading.Event()
         self._journal: Journal | None = None
+        self._engine = ""
 
     def start(self, request: dict[str, Any], tell: Tell) -> list[Any]:
         """Start the plan in the request, or wait for the start that is under way. Returns the statuses."""
@@ -67,11 +68,13 @@ class OwnedStack:
         except HarnessError:
             self._leases.release()
             raise
+        self._engine = request["about"].get("engine", {}).get("address", "")
         self._journal = Journal(report / FILE_NAME)
         self._journal.write(RUN_STARTED, **request["about"])
         runtime = make_runtime(plan.runtime, self._run_dir.path, self._spawn)
         linked = LinkedRuntime(runtime, self._links, addresses)
-        self._stack = Stack(plan, linked, addresses, report / "logs")
+        logs = report / "logs" / (self._run_dir.run if self._engine else "")  # several engines, one report
+        self._stack = Stack(plan, linked, addresses, logs)
         self._stack.start(lambda status: self._progress(status, tell))
 
     def _progress(self, status: ServiceStatus, tell: Tell) -> None:
@@ -86,6 +89,7 @@ class OwnedStack:
 
     def _note(self, journal: Journal, status: ServiceStatus) -> None:
         common = {"service": status.name, "kind": status.kind, "fidelity": wire.status_to_wire(status)["fidelity"]}
+        common |= {"engine": self._engine} if self._engine else {}
         if status.state is State.READY:
             journal.write(SERVICE_READY, **common, seconds=round(status.ready_after, 3))
         elif status.state in {State.FAILED, State.BLOCKED}:

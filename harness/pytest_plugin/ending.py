@@ -10,8 +10,10 @@ import pytest
 from harness import app, journal
 from harness.errors import HarnessError, KeeperError
 from harness.keeper import rundir
+from harness.keeper.client import KeeperClient
 from harness.model import ServiceStatus, StackPlan, State
 from harness.pytest_plugin.session import HarnessSession
+from harness.report.engines import lines as engine_lines
 from harness.report.files import write_all
 from harness.report.read import RunReport, summarise
 from harness.report.terminal import emulated_line, fidelity_line
@@ -70,41 +72,40 @@ class Ending:
         return summarise(journal.read(self._session.run.report / journal.FILE_NAME))
 
     def _end_stack(self, red: bool) -> None:
-        session = self._session
-        if session.external:
-            session.run.directory.remove()
+        """Of every engine, when several were named."""
+        if self._session.external:
+            self._session.run.directory.remove()
             return
+        for run in self._session.run.stacks:
+            self._end_one(run, red)
+
+    def _end_one(self, run: app.Run, red: bool) -> None:
+        session = self._session
         try:
-            client = app.connect(session.run)
-        except KeeperError:
-            if session.run.directory.keeper() is None:  # no test has needed the stack
-                session.run.directory.remove()
-            rundir.sweep(session.run.directory.path.parent)
+            client = app.connect(run)
+        except KeeperError as error:
+            if run.directory.keeper() is None:  # no test has needed the stack
+                run.directory.remove()
+            else:
+                run.journal.write(journal.LEFT_BEHIND, what=[run.of_engine(str(error))])
+            rundir.sweep(run.directory.path.parent)
             return
         keep = session.settings["keep"]
         if session.settings["attach"]:
             client.disconnect()
         elif keep == "always" or (keep == "on-failure" and red):
             client.keep()
-            self._lines += how_to_reach(session.run, client.stack())
+            self._lines += how_to_reach(run, client.stack())
         else:
             session.close()
-            self._close(client)
-
-    def _close(self, client: Any) -> None:
-        try:
-            left = client.close_stack()
-        except HarnessError as error:
-            left = [str(error)]
-        if left:
-            self._session.run.journal.write(journal.LEFT_BEHIND, what=left)
+            close_stack(run, client)
 
     def _write(self, report: RunReport) -> None:
         directory = self._session.run.report
         write_all(report, directory)
         if report.emulated:
-            self._lines.append(emulated_line(report.emulated, len(report.services), report.unproven))
-        self._lines.append(f"report: {directory}")
+            self._lines.append(emulated_line(report.emulated, len(report.names), report.unproven))
+        self._lines += [*engine_lines(report.engines, report.services), f"report: {directory}"]
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """What a person has to know below pytest's own summary."""
@@ -112,6 +113,16 @@ class Ending:
             terminalreporter.section("infra-harness")
             for line in self._lines:
                 terminalreporter.write_line(line)
+
+
+def close_stack(run: app.Run, client: KeeperClient) -> None:
+    """End one stack, and note what is left of it."""
+    try:
+        left = client.close_stack()
+    except HarnessError as error:
+        left = [str(error)]
+    if left:
+        run.journal.write(journal.LEFT_BEHIND, what=[run.of_engine(item) for item in left])
 
 
 def how_to_reach(run: app.Run, stack: Any) -> list[str]:

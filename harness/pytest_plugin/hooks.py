@@ -11,10 +11,11 @@ import pytest
 from harness import app
 from harness.app import Run
 from harness.config.settings import Settings
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.identity import Identity
 from harness.pytest_plugin import fixtures
 from harness.pytest_plugin.ending import Ending
+from harness.pytest_plugin.engines import Engines, live_on, stack_of
 from harness.pytest_plugin.gate import Gate
 from harness.pytest_plugin.layers import LAYERS, USES, in_order, is_ours
 from harness.pytest_plugin.recorder import Recorder, Windows
@@ -39,6 +40,7 @@ def enable(config: pytest.Config) -> None:
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[KEY] = session
+    live_on(session.run)
     manager = config.pluginmanager
     manager.register(fixtures.make_module(), "infra-harness-fixtures")
     manager.register(Order(session), "infra-harness-order")
@@ -49,6 +51,8 @@ def enable(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         manager.register(Recorder(session), "infra-harness-recorder")
         manager.register(Ending(session), "infra-harness-ending")
+        if session.run.engine:
+            manager.register(Engines(session), "infra-harness-engines")
         if manager.hasplugin("xdist"):
             manager.register(ToWorkers(session), "infra-harness-workers")
 
@@ -60,6 +64,7 @@ def _make_session(config: pytest.Config) -> HarnessSession:
     given: dict[str, Any] | None = getattr(config, "workerinput", {}).get(WORKER_KEY)
     if given:
         settings = settings.with_value("seed", given["seed"], "controller")
+        settings = settings.with_value("engines", tuple(given["engines"]), "controller")
         run = app.join_run(settings, Path(given["directory"]), Path(given["report"]))
         return HarnessSession(settings, run, Identity.from_json(given["owner"]), owns_run=False)
     run, owns = _own_or_join(settings)
@@ -71,23 +76,34 @@ def _own_or_join(settings: Settings) -> tuple[Run, bool]:
     directory, report = os.environ.get("HARNESS_RUN_DIR"), os.environ.get("HARNESS_REPORT_DIR")
     if directory and report:
         return app.join_run(settings, Path(directory), Path(report)), False
-    fresh = app.new_run(settings)
+    fresh = app.new_run(settings, several=True)
     if settings["attach"]:
+        _refuse_engines(settings)
         found = app.pick_running(settings, settings["attach"])
         return app.join_run(settings, found.path, fresh.report), True
     return fresh, True
 
 
+def _refuse_engines(settings: Settings) -> None:
+    if settings["engines"]:
+        raise UsageError(
+            f"engines by {settings.origin('engines')}, and a running stack by {settings.origin('attach')}: expected "
+            "one of the two, for a running stack has its engine",
+            "leave one of the two away",
+        )
+
+
 class ToWorkers:
-    """Tells each xdist worker which run it belongs to."""
+    """Tells each xdist worker which run it belongs to, and which of its stacks is the worker's."""
 
     def __init__(self, session: HarnessSession) -> None:
         self._session = session
 
     def pytest_configure_node(self, node: Any) -> None:
         """Called by xdist before a worker starts."""
-        run = self._session.run
+        run = stack_of(self._session.run, node.gateway.id)
         node.workerinput[WORKER_KEY] = {
+            "engines": run.settings["engines"],
             "directory": str(run.directory.path),
             "report": str(run.report),
             "owner": self._session.owner.to_json(),

@@ -41,7 +41,8 @@ class Windows:
         if not (is_ours(item) or self._session.records_all):
             return report
         names = self._session.known_names(kinds_used(item))
-        report.harness = {"layer": layer_of(item.nodeid).name, "uses": list(names)}
+        engine = {"engine": self._session.run.engine} if self._session.run.engine else {}
+        report.harness = {"layer": layer_of(item.nodeid).name, "uses": list(names), **engine}
         if report.failed:
             self._explain(report, item, names)
         return report
@@ -54,7 +55,9 @@ class Windows:
             secrets = [secret.reveal() for secret in handle.credentials.values()]
             text = redact(_window(handle.log, self._at.get(name, 0)), secrets)
             report.sections.append((f"log of {name} during this test", text or "(it printed nothing)"))
-        command = f"harness test {shlex.quote(item.nodeid)} --seed {self._session.run.seed}"
+        run = self._session.run
+        where = f" --engines {run.engine}" if run.engine else ""
+        command = f"harness test {shlex.quote(item.nodeid)} --seed {run.seed}{where}"
         report.sections.append(("run just this test again", command))
 
 
@@ -120,6 +123,7 @@ class Recorder:
             reason=_reason(_skipped(parts) or worst) if shown else "",
             detail=_detail(worst) if outcome in (Outcome.FAILED, Outcome.ERROR) else "",
             worker=getattr(parts[-1], "worker_id", "main"),
+            **({"engine": about["engine"]} if "engine" in about else {}),
             properties=dict(parts[-1].user_properties),
         )
 

@@ -47,7 +47,7 @@ class Flake:
 
 def past_of(report: RunReport, revision: str) -> Past:
     """What history keeps of a report."""
-    services = sorted(f"{item.name}: {item.source} {item.version}" for item in report.services)
+    services = sorted({f"{item.name}: {item.source} {item.version}" for item in report.services})
     outcomes = {test.id: str(test.outcome) for test in report.tests}
     seconds = round(report.finished - report.started, 1)
     return Past(

@@ -46,7 +46,7 @@ def _suite(report: RunReport, layer: str) -> ET.Element:
 
 def _properties(report: RunReport) -> dict[str, str]:
     about = {"run": report.run, "seed": str(report.seed), "runtime": report.runtime}
-    return {**about, **{f"service.{item.name}": _answered(item) for item in report.services}}
+    return {**about, **{f"service.{item.place}": _answered(item) for item in report.services}}
 
 
 def _answered(service: ServiceReport) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from harness.report.engines import differences
 from harness.report.experiments import ExperimentReport
 from harness.report.markup import Child, Markup, raw, tag
 from harness.report.read import BAD, RunReport, ServiceReport, TestReport
@@ -45,8 +46,8 @@ def render(report: RunReport) -> str:
         tag("title", f"{_word(verdict)}: run {report.run}"),
         tag("style", raw(STYLE.read_text(encoding="utf-8"))),
     )
-    body = tag("main", _head(report, verdict), _red(report), _services(report), _layers(report), _measured(report),
-               _experiments(report), _list("Not verified", not_verified(report)),
+    body = tag("main", _head(report, verdict), _red(report), *_engines(report), _services(report), _layers(report),
+               _measured(report), _experiments(report), _list("Not verified", not_verified(report)),
                _list("Left behind", report.left_behind))  # fmt: skip
     return "<!doctype html>\n" + tag("html", head, tag("body", body), lang="en") + "\n"
 
@@ -58,7 +59,7 @@ def _word(verdict: RunVerdict) -> str:
 def _head(report: RunReport, verdict: RunVerdict) -> Markup:
     counted = ", ".join(f"{count} {name}" for name, count in counts(report.tests).items())
     began = datetime.fromtimestamp(report.started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    fidelity = fidelity_line(report.emulated, len(report.services), report.runtime, report.reason, report.unproven)
+    fidelity = fidelity_line(report.emulated, len(report.names), report.runtime, report.reason, report.unproven)
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items() if version)
     return tag(
         "div",
@@ -83,6 +84,14 @@ def _red(report: RunReport) -> list[Markup]:
     return [tag("h2", "Causes"), *details, *(tag("pre", problem) for problem in report.problems)]
 
 
+def _engines(report: RunReport) -> list[list[Markup]]:
+    rows: list[list[Child]] = [[one.address, one.what, one.stack, str(one.tests)] for one in report.engines]
+    if not rows:
+        return []
+    table = [tag("h2", "Engines"), _table(("engine", "answers", "stack", "#tests"), rows)]
+    return [table, _list("Different", differences(report.engines, report.services))]
+
+
 def _services(report: RunReport) -> list[Markup]:
     rows = [_service(service, report.tests) for service in report.services]
     columns = ("service", "answers", "version", "pin", "#ready", *(f"#{name}" for name in COUNTED))
@@ -93,8 +102,8 @@ def _service(service: ServiceReport, tests: Iterable[TestReport]) -> list[Child]
     state = "blocked" if service.blocked else "failed"
     ready = f"{service.seconds:.2f} s" if service.ready else tag("span", state, class_="bad")
     source = service.source if service.verified else tag("span", str(service.source), class_="warn")
-    mine = [test for test in tests if service.name in test.uses]
-    return [service.name, source, service.version or "-", service.pin, ready, *_numbers(counts(mine))]
+    mine = [test for test in tests if service.name in test.uses and test.engine == service.engine]
+    return [service.place, source, service.version or "-", service.pin, ready, *_numbers(counts(mine))]
 
 
 def _layers(report: RunReport) -> list[Markup]:

@@ -9,6 +9,7 @@ from typing import Any
 from harness import journal
 from harness.journal import Event
 from harness.model import Outcome
+from harness.report.engines import EngineReport, beginnings, engines
 from harness.report.experiments import ExperimentReport, experiments
 
 BAD = (Outcome.FAILED, Outcome.ERROR)
@@ -27,12 +28,14 @@ class TestReport:
     reason: str = ""
     detail: str = ""
     at: float = 0.0
+    engine: str = ""
     properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ServiceReport:
-    """One service: whether it became ready, in how many seconds, and what answered."""
+    """One service: whether it became ready, in how many seconds, and what answered; on which engine, when one was
+    named."""
 
     name: str
     kind: str | None
@@ -44,6 +47,12 @@ class ServiceReport:
     cause: str = ""
     blocked: bool = False
     emulator_unproven: bool = False
+    engine: str = ""
+
+    @property
+    def place(self) -> str:
+        """Its name, and the engine that was named for it."""
+        return f"{self.name} on {self.engine}" if self.engine else self.name
 
     @property
     def unproven(self) -> bool:
@@ -58,7 +67,8 @@ class ServiceReport:
 
 @dataclass(frozen=True)
 class RunReport:
-    """A whole run. `layers` keeps the order in which they ran."""
+    """A whole run. `layers` keeps the order in which they ran. With several `engines`, `services` has each service once
+    for each of them."""
 
     run: str
     seed: int
@@ -74,6 +84,7 @@ class RunReport:
     versions: dict[str, str] = field(default_factory=dict)
     experiments: tuple[ExperimentReport, ...] = ()
     smoke: dict[str, Any] | None = None
+    engines: tuple[EngineReport, ...] = ()
 
     def count(self, outcome: Outcome) -> int:
         """How many tests ended so."""
@@ -81,13 +92,18 @@ class RunReport:
 
     @property
     def emulated(self) -> tuple[str, ...]:
-        """The services that an emulator stood in for."""
-        return tuple(service.name for service in self.services if not service.verified)
+        """The services that an emulator stood in for, on any engine."""
+        return tuple(dict.fromkeys(service.name for service in self.services if not service.verified))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The services by name, each once."""
+        return tuple(dict.fromkeys(service.name for service in self.services))
 
     @property
     def unproven(self) -> tuple[str, ...]:
         """Those of them whose emulator was never compared with a real server."""
-        return tuple(service.name for service in self.services if service.unproven)
+        return tuple(dict.fromkeys(service.name for service in self.services if service.unproven))
 
     @property
     def executed(self) -> int:
@@ -98,8 +114,7 @@ class RunReport:
 def summarise(events: Iterable[Event]) -> RunReport:
     """Read a journal. What it does not tell (a run killed before it began) stays empty."""
     seen = list(events)
-    first = next((event for event in seen if event.type == journal.RUN_STARTED), None)
-    data: dict[str, Any] = dict(first.data) if first else {}
+    data: dict[str, Any] = dict(next((event.data for event in beginnings(seen)), {}))
     tests = _tests(seen)
     return RunReport(
         run=data.get("run", ""),
@@ -116,16 +131,18 @@ def summarise(events: Iterable[Event]) -> RunReport:
         smoke=next((dict(event.data) for event in reversed(seen) if event.type == journal.SMOKE_JUDGED), None),
         versions={"harness": data.get("version", ""), "python": data.get("python", "")},
         experiments=experiments(seen, {test.id: test.outcome for test in tests}),
+        engines=engines(seen),
     )
 
 
 def _services(events: list[Event], planned: dict[str, Any]) -> tuple[ServiceReport, ...]:
     found = {
-        event["service"]: _service(event)
+        (event.data.get("engine", ""), event["service"]): _service(event)
         for event in events
         if event.type in (journal.SERVICE_READY, journal.SERVICE_FAILED)
     }
-    return tuple(found[name] for name in planned if name in found)
+    places = dict.fromkeys([*(one.address for one in engines(events)), *(engine for engine, _ in found)])
+    return tuple(found[engine, name] for name in planned for engine in places if (engine, name) in found)
 
 
 def _service(event: Event) -> ServiceReport:
@@ -141,6 +158,7 @@ def _service(event: Event) -> ServiceReport:
         cause=event.data.get("cause", ""),
         blocked=event.data.get("state") == "blocked",
         emulator_unproven=fidelity.get("emulator_unproven", False),
+        engine=event.data.get("engine", ""),
     )
 
 
@@ -158,6 +176,7 @@ def _tests(events: list[Event]) -> tuple[TestReport, ...]:
                 reason=event["reason"],
                 detail=event["detail"],
                 at=event.at,
+                engine=event.data.get("engine", ""),
                 properties=event.data.get("properties", {}),
             )
     return tuple(found.values())

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from harness.model import UNPROVEN, Outcome
 from harness.report import experiments
+from harness.report.engines import EngineReport, differences
 from harness.report.read import RunReport, ServiceReport
 from harness.report.verdict import judge
 
@@ -29,20 +32,38 @@ def as_data(report: RunReport) -> dict[str, Any]:
         "unproven": list(report.unproven),
         "not_verified": not_verified(report),
         "counts": {"total": len(report.tests), **{str(outcome): report.count(outcome) for outcome in Outcome}},
-        "services": {service.name: _service(service, report) for service in report.services},
+        "services": {service.name: _service(service, report) for service in _once(report.services)},
         "layers": {layer: _layer(report, layer) for layer in report.layers},
         "measured": {test.id: dict(test.properties) for test in report.tests if test.properties},
         "experiments": [experiments.as_data(one) for one in report.experiments],
         "left_behind": list(report.left_behind),
         "versions": report.versions,
         **({"smoke": report.smoke} if report.smoke else {}),
+        **({"engines": [_engine(engine, report) for engine in report.engines]} if report.engines else {}),
+        **({"different": differences(report.engines, report.services)} if report.engines else {}),
     }
+
+
+def _once(services: Iterable[ServiceReport]) -> list[ServiceReport]:
+    """Each service once: of several engines the one where it did not become ready, else the first."""
+    found: dict[str, ServiceReport] = {}
+    for service in services:
+        if service.name not in found or (found[service.name].ready and not service.ready):
+            found[service.name] = service
+    return list(found.values())
+
+
+def _engine(engine: EngineReport, report: RunReport) -> dict[str, Any]:
+    mine = [service for service in report.services if service.engine == engine.address]
+    tests = tuple(test for test in report.tests if test.engine == engine.address)
+    here = replace(report, tests=tests)
+    return {**asdict(engine), "services": {service.name: _service(service, here) for service in mine}}
 
 
 def not_verified(report: RunReport) -> list[str]:
     """What this run says nothing about, in words: emulated services, tests that did not run, with their reason."""
     emulated = [
-        f"{one.name}: an emulator answered, not the real service{'; it is ' + UNPROVEN if one.unproven else ''}"
+        f"{one.place}: an emulator answered, not the real service{'; it is ' + UNPROVEN if one.unproven else ''}"
         for one in report.services
         if not one.verified
     ]

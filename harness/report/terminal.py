@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness.model import UNPROVEN, Outcome, RuntimeName
+from harness.report.engines import lines as engine_lines
 from harness.report.read import BAD, RunReport, ServiceReport
 from harness.report.rows import COUNTED, rows
 from harness.report.verdict import judge
@@ -43,6 +44,8 @@ def render(report: RunReport, console: Console) -> None:
     verdict = judge(report)
     if verdict.cause:
         console.print(f"[bold red]CAUSE[/]  {escape(verdict.cause)}", soft_wrap=True)
+    for line in engine_lines(report.engines, report.services):
+        console.print(escape(line), soft_wrap=True)
     console.print(_services(report))
     for layer in dict.fromkeys(test.layer for test in report.tests):
         console.print(_layer(report, layer))
@@ -66,7 +69,7 @@ def _services(report: RunReport) -> Table:
     for item in report.services:
         ready = f"{item.seconds:.2f} s" if item.ready else ("[yellow]blocked[/]" if item.blocked else "[red]FAILED[/]")
         source = f"[yellow]{item.source}[/]" if not item.verified else item.source
-        table.add_row(item.name, source, item.version or "-", item.pin, ready)
+        table.add_row(item.place, source, item.version or "-", item.pin, ready)
     return table
 
 
@@ -111,7 +114,7 @@ def _print_unverified(report: RunReport, console: Console) -> None:
 
 def _other_versions(services: Iterable[ServiceReport]) -> list[str]:
     return [
-        f"{service.name}: version {service.version} answered, the pin is {service.pin}"
+        f"{service.place}: version {service.version} answered, the pin is {service.pin}"
         for service in services
         if service.verified and service.pin and service.version and service.version != service.pin
     ]

@@ -29,7 +29,7 @@ def judge(report: RunReport) -> RunVerdict:
     broken = [service for service in report.services if not service.ready and not service.blocked]
     if broken:
         first = broken[0]
-        return RunVerdict(ServiceError.exit_code, f"{first.name} did not become ready: {first.cause}")
+        return RunVerdict(ServiceError.exit_code, f"{first.place} did not become ready: {first.cause}")
     red = [test for test in report.tests if test.outcome in BAD]
     if red:
         return RunVerdict(EXIT_RED, f"{red[0].id}: {red[0].reason}")

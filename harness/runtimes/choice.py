@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.config.settings import Settings
-from harness.errors import RuntimeUnavailable
+from harness.errors import RuntimeUnavailable, UsageError
 from harness.model import RuntimeName, ServicePlan
 from harness.plan import Choice
 from harness.runtimes.elsewhere import refuse_elsewhere
@@ -21,10 +21,13 @@ def choose_runtime(
     """The runtime: the one that was asked for, or what `auto` comes to here. `images` says where each may come from,
     `ids` what they are by the lock.
 
+    An engine on another machine is refused here, before anything is started or any library is loaded.
     An explicit choice never degrades, and neither does `auto` with CI set, unless that is allowed by name.
     Raises RuntimeUnavailable.
     """
     wanted = settings["runtime"]
+    if settings["engines"]:
+        return _on_engines(settings)
     if wanted != "auto":
         if wanted == RuntimeName.DOCKER:
             refuse_elsewhere(os.environ.get("DOCKER_HOST", ""))
@@ -38,6 +41,24 @@ def choose_runtime(
             "start an engine, name --runtime process, or give --allow-degrade",
         )
     return Choice(RuntimeName.PROCESS, f"auto: {obstacle}")
+
+
+def _on_engines(settings: Settings) -> Choice:
+    """Engines that were named run containers, whatever else this machine has."""
+    count = len(settings["engines"])
+    for engine in settings["engines"]:
+        refuse_elsewhere(engine)
+    return Choice(RuntimeName.DOCKER, f"{count} engine{'s' * (count > 1)} by {settings.origin('engines')}")
+
+
+def refuse_engines_without_containers(settings: Settings) -> None:
+    """Raises UsageError when engines were named for a runtime that has none."""
+    if settings["engines"] and settings["runtime"] not in ("auto", RuntimeName.DOCKER):
+        raise UsageError(
+            f"engines by {settings.origin('engines')}, and runtime {settings['runtime']} by "
+            f"{settings.origin('runtime')}: expected runtime docker, or auto",
+            "leave one of the two away",
+        )
 
 
 def _no_docker(settings: Settings, images: Mapping[str, tuple[str, ...]], ids: Mapping[str, tuple[str, ...]]) -> str:

@@ -61,15 +61,15 @@ def _refused(places: tuple[str, ...]) -> str:
         client.close()
 
 
-def have_images(images: Images, policy: str, tell: Progress, ids: Images) -> None:
+def have_images(images: Images, policy: str, tell: Progress, ids: Images, address: str = "") -> None:
     """Have every image on the engine, two pulls at a time. Raises ImageError for the first that cannot be had."""
     with ThreadPoolExecutor(max_workers=2) as pool:
-        for _ in pool.map(lambda image: _have(image, images[image], policy, tell, ids.get(image, ())), images):
+        for _ in pool.map(lambda name: _have(name, images[name], policy, tell, ids.get(name, ()), address), images):
             pass
 
 
-def _have(image: str, places: tuple[str, ...], policy: str, tell: Progress, ids: tuple[str, ...]) -> None:
-    client = make_client()
+def _have(image: str, places: tuple[str, ...], policy: str, tell: Progress, ids: tuple[str, ...], address: str) -> None:
+    client = make_client(address=address)
     try:
         ensure(client, image, places, policy, tell, ids)
     except (DockerException, RequestException) as error:

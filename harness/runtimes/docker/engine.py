@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import docker
@@ -38,6 +38,14 @@ class Engine:
     architecture: str
     rootless: bool
     address: str
+    identity: tuple[str, ...] = field(default=(), compare=False)
+    """What two addresses of one engine have in common, and two engines of one machine do not: the id may be the same
+    there, for the key that it is made from belongs to the machine (before 23.0)."""
+
+    def told(self) -> dict[str, str]:
+        """What a report tells of it."""
+        names = ("address", "version", "api", "os", "architecture")
+        return {name: str(value) for name, value in asdict(self).items() if name in names}
 
 
 def engine_address() -> str:
@@ -45,15 +53,16 @@ def engine_address() -> str:
     return os.environ.get("DOCKER_HOST", DEFAULT_SOCKET)
 
 
-def make_client(timeout: int = CALL_TIMEOUT) -> Any:
-    """A client of the engine that DOCKER_HOST or the default socket names. One per thread: it is not thread-safe.
-    Raises RuntimeUnavailable, also for an engine on another machine."""
-    refuse_elsewhere(engine_address())
+def make_client(timeout: int = CALL_TIMEOUT, address: str = "") -> Any:
+    """A client of the engine at an address, else of the one that DOCKER_HOST or the default socket names. One per
+    thread: it is not thread-safe. Raises RuntimeUnavailable, also for an engine on another machine."""
+    refuse_elsewhere(address or engine_address())
     _spare_loopback()
+    environment = {**os.environ, "DOCKER_HOST": address} if address else None
     try:
-        return docker.DockerClient.from_env(timeout=timeout)
+        return docker.DockerClient.from_env(timeout=timeout, environment=environment)
     except (DockerException, requests.RequestException, OSError) as error:
-        raise _unavailable(error) from error
+        raise _unavailable(error, address) from error
 
 
 def _spare_loopback() -> None:
@@ -63,14 +72,14 @@ def _spare_loopback() -> None:
         os.environ[name] = ",".join(dict.fromkeys([*named, *LOOPBACK]))
 
 
-def ask(timeout: int = ASK_TIMEOUT) -> Engine:
+def ask(timeout: int = ASK_TIMEOUT, address: str = "") -> Engine:
     """Who is there. Raises RuntimeUnavailable with the reason when nobody answers in time."""
     client = None
     try:
-        client = make_client(timeout)
+        client = make_client(timeout, address)
         info, version = client.info(), client.version()
     except (DockerException, requests.RequestException, OSError) as error:
-        raise _unavailable(error) from error
+        raise _unavailable(error, address) from error
     finally:
         if client is not None:
             client.close()
@@ -80,14 +89,15 @@ def ask(timeout: int = ASK_TIMEOUT) -> Engine:
         os=str(info.get("OperatingSystem", "")),
         architecture=str(info.get("Architecture", "")),
         rootless=any("rootless" in option for option in info.get("SecurityOptions") or []),
-        address=engine_address(),
+        address=address or engine_address(),
+        identity=tuple(str(info.get(key, "")) for key in ("ID", "Name", "DockerRootDir")),
     )
 
 
-def _unavailable(error: Exception) -> RuntimeUnavailable:
-    address = os.environ.get("DOCKER_HOST", "the default socket")
+def _unavailable(error: Exception, address: str) -> RuntimeUnavailable:
+    where = address or os.environ.get("DOCKER_HOST", "the default socket")
     return RuntimeUnavailable(
-        f"docker engine at {address} does not answer: {reason(error)}",
+        f"docker engine at {where} does not answer: {reason(error)}",
         "start it, set DOCKER_HOST, or use --runtime process",
     )
 

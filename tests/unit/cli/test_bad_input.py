@@ -11,6 +11,7 @@ from harness.cli.main import main
 from harness.keeper import rundir
 from tests.unit.rigs.core_rig import REDIS_COMPOSE, ROOT, harness, needs_redis
 
+GONE, FAR = "unix:///nowhere/docker.sock", "tcp://203.0.113.5:2375"
 DOWN = "services:\n  redis:\n    image: redis:8\n    command: [redis-server, --maxmemory, nonsense]\n"
 SLOW = REDIS_COMPOSE.replace("REDISCLI_AUTH: ${REDIS_PASSWORD:-local-only}", "REDISCLI_AUTH: wrong-password")
 
@@ -53,6 +54,12 @@ def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
         (["logs"], 12, "no stack is up"),
         (["test", "--layers", "servces"], 2, "unknown layer 'servces': expected one of services"),
         (["test", "--layers", "failover"], 2, "no layer to run"),
+        (["test", "--engines", "here"], 2, "expected addresses such as unix:///run/docker.sock"),
+        (["test", "--engines", GONE], 2, "engines by --engines, and runtime process by "),
+        (["test", "--runtime", "docker", "--engines", f"{GONE},{GONE}"], 2, "2 engines and no workers: expected a"),
+        (["test", "--runtime", "docker", "--engines", FAR], 7, f"{FAR} is on another machine (203.0.113.5)"),
+        (["up", "--runtime", "docker", "--engines", FAR], 7, f"{FAR} is on another machine (203.0.113.5)"),
+        (["up", "--engines", f"{GONE},{FAR}"], 2, "2 engines by --engines: expected one, for there is one stack"),
         (["up", "--state", "compose/stack.yml"], 2, "state directory compose/stack.yml: File exists"),
     ],
 )
@@ -63,6 +70,15 @@ def test_a_command_line_that_cannot_be_used(
     found, text = told(capsys, *words)
     assert sentence in text
     assert found == code
+
+
+def test_an_engine_that_does_not_answer(project: Path) -> None:
+    """In a process of its own: docker's client leaves a socket behind when nobody answers."""
+    done = harness("test", "--runtime", "docker", "-n", "2", "--engines", f"{GONE},{GONE}", cwd=project)
+    assert done.returncode == 7
+    assert f"docker engine at {GONE} does not answer: No such file or directory" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(rundir.all_runs(project / "s")) == []
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from harness.config.options import OPTIONS
 from harness.credentials import MASK
 from harness.keeper import rundir
 from harness.model import Endpoint, Fidelity, ServiceStatus, Source, State
-from tests.unit.rigs.core_rig import REDIS_COMPOSE, ROOT, eventually, harness, needs_redis, plan_of, service
+from tests.unit.rigs.core_rig import REDIS_COMPOSE, ROOT, eventually, harness, needs_redis
 
 
 @pytest.fixture
@@ -290,7 +290,7 @@ def status(state: State, cause: str = "") -> ServiceStatus:
 def shown(terminal: bool, *statuses: ServiceStatus) -> str:
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=100, highlight=False)
-    with progress.show_progress(console, plan_of(service("a"), service("b"))) as update:
+    with progress.show_progress(console, ("a", "b")) as update:
         threads = [threading.Thread(target=update, args=(item,)) for item in statuses]
         for thread in threads:
             thread.start()

@@ -14,7 +14,7 @@ from tests.unit.rigs.core_rig import HARNESS
 ORDER = [
     *("errors", "model", "credentials", "ports", "journal", "telemetry", "config", "probes", "emulators", "proxy"),
     *("links", "services", "plan", "runtimes", "stack", "keeper", "health", "smoke", "faults", "experiments"),
-    *("load", "report", "live", "app", "canary", "pytest_plugin", "cli"),
+    *("load", "report", "live", "run", "app", "canary", "pytest_plugin", "cli"),
 ]
 """Each imports only what stands to its left. `identity` is told apart: it says who a process is, and needs nothing."""
 FREE = {"identity": "model"}

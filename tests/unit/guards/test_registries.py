@@ -50,7 +50,7 @@ def test_names_fixtures_and_images_are_nobody_elses() -> None:
 
 
 def test_every_verb_is_registered() -> None:
-    helpers = {"main", "verb", "progress", "stack_table", "pytest_session", "smoke_page", "nightly_report"}
+    helpers = {"main", "verb", "progress", "stack_table", "pytest_session", "smoke_page", "nightly_report", "stacks"}
     assert {name for name, _ in VERBS} == modules("cli") - helpers
     assert all(load_verb(name).run is not None for name, _ in VERBS)
 

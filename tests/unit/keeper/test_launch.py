@@ -87,6 +87,18 @@ def test_kill_nine_of_the_owner_leaves_nothing(root: Path, lifeline: str) -> Non
         os.killpg(owner.pid, signal.SIGKILL)
 
 
+def test_a_keeper_has_the_environment_that_it_is_given(root: Path) -> None:
+    """So it asks the engine of its stack, whichever its launcher's is."""
+    (root / "s" / "r1").mkdir(parents=True)
+    run_dir = RunDir(root / "s" / "r1")
+    lifeline = launch(run_dir, Identity.mine(), lifeline=True, environment={"DOCKER_HOST": "tcp://127.0.0.1:1"})
+    assert lifeline
+    environment = Path(f"/proc/{lifeline.process.pid}/environ").read_bytes().split(b"\0")
+    lifeline.cut()
+    assert environment.count(b"DOCKER_HOST=tcp://127.0.0.1:1") == 1
+    assert environment.count(b"PATH=" + os.environ["PATH"].encode()) == 1
+
+
 def started(root: Path) -> tuple[app.Run, RemoteStack, launching.Lifeline]:
     settings = app.load_settings({}, root)
     run = app.new_run(settings)

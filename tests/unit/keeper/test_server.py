@@ -43,6 +43,17 @@ def up(keeper: Keeper, client: KeeperClient | None = None) -> RemoteStack:
 # -- starting -------------------------------------------------------------------------------------------
 
 
+def test_a_stack_on_a_named_engine_is_told_apart(keeper: Keeper, runtime: FakeRuntime) -> None:
+    """In the journal and in the logs: the stacks of several engines share one report."""
+    runtime.instance("b", ending="exited with code 1")
+    about = {"run": "r", "engine": {"address": "tcp://127.0.0.1:1", "stack": "r"}}
+    stack = keeper.client().start(PLAN, keeper.report, about)
+    assert stack["a"].log == keeper.report / "logs" / keeper.run_dir.run / "a.log"
+    events = {event.type: event for event in journal.read(keeper.report / journal.FILE_NAME)}
+    assert events[journal.RUN_STARTED]["engine"] == about["engine"]
+    assert {events[name]["engine"] for name in (journal.SERVICE_READY, journal.SERVICE_FAILED)} == {"tcp://127.0.0.1:1"}
+
+
 def test_a_start_tells_progress_and_gives_handles(keeper: Keeper) -> None:
     told: list[ServiceStatus] = []
     stack = keeper.client().start(PLAN, **keeper.request, progress=told.append)

@@ -154,6 +154,17 @@ def test_a_service_that_does_not_come_up_blocks_its_tests_and_decides_the_exit_c
 
 
 @needs_redis
+def test_a_keeper_that_was_killed_makes_the_run_red(project: Project) -> None:
+    """On an engine it leaves containers; nobody else could tell so any more."""
+    killing = "    os.kill(stack.client.run_dir.keeper().pid, signal.SIGKILL)\n"
+    project.test("services", "redis", f"import os, signal\ndef test_a(stack, redis):\n{killing}")
+    result = project.run()
+    assert result.ret == 9
+    result.stdout.fnmatch_lines(["CAUSE  left behind: run *: its keeper does not answer: *"])
+    assert project.left() == []
+
+
+@needs_redis
 def test_outcomes_of_every_kind(project: Project) -> None:
     project.test(
         "services", "redis",

@@ -45,6 +45,7 @@ class FakeEngine:
     refusals: dict[str, list[Exception]] = field(default_factory=dict)
     before: dict[str, Callable[[], object]] = field(default_factory=dict)
     architecture: str = "x86_64"
+    identity: tuple[str, ...] = ()
     archive: Any = b"archive"
     clients: int = 0
 
@@ -116,7 +117,9 @@ class FakeClient:
     def info(self) -> dict[str, Any]:
         self.engine.called("info", "")
         security = ["name=seccomp,profile=default", "name=rootless"]
-        return {"OperatingSystem": "Fake", "Architecture": self.engine.architecture, "SecurityOptions": security}
+        known = dict(zip(("ID", "Name", "DockerRootDir"), self.engine.identity, strict=False))
+        about = {"OperatingSystem": "Fake", "Architecture": self.engine.architecture, "SecurityOptions": security}
+        return {**about, **known}
 
     def version(self) -> dict[str, Any]:
         return {"Version": "20.10.24", "ApiVersion": "1.41"}

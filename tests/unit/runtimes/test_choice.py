@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from harness.config.settings import Settings, load
-from harness.errors import PlanError, RuntimeUnavailable
+from harness.errors import PlanError, RuntimeUnavailable, UsageError
 from harness.model import RuntimeName
 from harness.runtimes import choice
-from harness.runtimes.choice import choose_runtime, find_binaries
+from harness.runtimes.choice import choose_runtime, find_binaries, refuse_engines_without_containers
 from tests.unit.rigs.core_rig import service
 
 IMAGES = {"redis:8": ("redis:8",)}
@@ -34,10 +34,28 @@ def test_what_is_asked_for_is_taken_whatever_is_here(tmp_path: Path, obstacle: l
     assert (chosen.runtime, chosen.reason) == (RuntimeName.DOCKER, "asked for by --runtime")
 
 
+def test_engines_that_are_named_run_containers_whatever_is_here(tmp_path: Path, obstacle: list[str]) -> None:
+    two = "unix:///a.sock,tcp://127.0.0.1:1"
+    for flags in ({"engines": two}, {"engines": two, "runtime": "docker"}):
+        chosen = choose_runtime(settings(tmp_path, **flags), IMAGES, {})
+        assert (chosen.runtime, chosen.reason) == (RuntimeName.DOCKER, "2 engines by --engines")
+    one = choose_runtime(settings(tmp_path, engines="unix:///a.sock"), IMAGES, {})
+    assert one.reason == "1 engine by --engines"
+
+
+@pytest.mark.parametrize("runtime", ["process", "external"])
+def test_engines_for_a_runtime_that_has_none_are_refused(tmp_path: Path, runtime: str) -> None:
+    with pytest.raises(UsageError, match=f"engines by --engines, and runtime {runtime} by --runtime: expected runtime"):
+        refuse_engines_without_containers(settings(tmp_path, engines="unix:///a.sock", runtime=runtime))
+
+
 def test_an_engine_on_another_machine_is_refused_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DOCKER_HOST", "tcp://203.0.113.5:2375")
+    far = "tcp://203.0.113.5:2375"
+    with pytest.raises(RuntimeUnavailable, match="is on another machine"):
+        choose_runtime(settings(tmp_path, engines=f"unix:///a.sock,{far}"), IMAGES, {})
+    monkeypatch.setenv("DOCKER_HOST", far)
     with pytest.raises(RuntimeUnavailable, match="is on another machine"):
         choose_runtime(settings(tmp_path, runtime="docker"), IMAGES, {})
 
