@@ -14,6 +14,8 @@ ARGS ?=
 WORKERS ?= 2
 # Tests of the infrastructure mostly wait, so more of them than cores may.
 INFRA_WORKERS ?= 4
+# Every worker and every emulator would compile its modules anew: layers 1 and 2 take half as long again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## Say what can be made
