@@ -167,11 +167,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--owner", default="", help="identity of the process to live for; none for ever")
     parser.add_argument("--lifeline", action="store_true", help="standard input is a pipe that the owner holds")
     arguments = parser.parse_args(argv)
+    owner = Identity.from_json(arguments.owner) if arguments.owner else None
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     become_subreaper()
-    owner = Identity.from_json(arguments.owner) if arguments.owner else None
     return _own(RunDir(arguments.run_dir), MainLoop(owner, 0 if arguments.lifeline else None))
 
 

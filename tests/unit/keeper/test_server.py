@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -305,3 +306,4 @@ def test_use_is_told_of_the_keeper_and_of_what_this_machine_sees(keeper: Keeper,
 def test_an_identity_that_is_none_is_refused(state: Path) -> None:
     with pytest.raises(ValueError, match="Expecting value"):
         main(["--run-dir", str(state), "--owner", "nobody"])
+    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN, "a refused keeper has changed its process"
