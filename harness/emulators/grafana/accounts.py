@@ -9,12 +9,17 @@ from typing import Any
 from .errors import not_emulated, plain, public
 from .site import Site
 from .store import new_uid
-from .times import iso
+from .times import ZERO_TIME, iso
 
 ROLES = ("None", "Viewer", "Editor", "Admin")
 """Basic roles in rising order."""
 ORG = {"id": 1, "name": "Main Org."}
 _BLANK = dict.fromkeys(("address1", "address2", "city", "zipCode", "state", "country"), "")
+
+BLANK_USER: dict[str, Any] = dict.fromkeys(("uid", "email", "name", "login"), "") | {
+    "id": 0, "isDisabled": False, "createdAt": ZERO_TIME, "updatedAt": ZERO_TIME, "isGrafanaAdmin": False
+}  # fmt: skip
+"""What Grafana shows of somebody who is no user."""
 
 
 def hash_password(password: str, salt: str) -> str:
@@ -49,6 +54,12 @@ class Accounts:
     def org(self) -> dict[str, Any]:
         """GET /api/org."""
         return ORG | {"address": _BLANK}
+
+    def use_org(self, number: str) -> dict[str, Any]:
+        """POST /api/user/using/{id}, as provisioning tools do before all else. Raises 401 for any but the one."""
+        if number != str(ORG["id"]):
+            raise plain(401, "Not a valid organization")
+        return {"message": "Active organization changed"}
 
     def create_user(self, body: dict[str, Any]) -> dict[str, Any]:
         """POST /api/admin/users. The login or the e-mail may stand for the other. Raises 400 and 412."""

@@ -229,11 +229,21 @@ class Alertmanager:
         self._site.store.put("silence", org, number, silence)
         return {"silenceID": number}
 
+    def silences(self, org: int) -> list[dict[str, Any]]:
+        """GET /api/v2/silences: all of them, each with its state."""
+        now = self._site.clock()
+        return [s | {"status": {"state": _silence_state(s, now)}} for s in self._site.store.all("silence", org)]
+
+    def silence_of(self, org: int, number: str) -> dict[str, Any]:
+        """GET /api/v2/silence/{id}. Raises 404."""
+        for silence in self.silences(org):
+            if silence["id"] == number:
+                return silence
+        raise plain(404, "silence not found")
+
     def expire(self, org: int, number: str) -> dict[str, Any]:
         """DELETE /api/v2/silence/{id}: it ends now. Raises 404."""
-        silence = self._site.store.get("silence", org, number)
-        if not silence:
-            raise plain(404, "silence not found")
+        silence = self.silence_of(org, number)
         self._site.store.put("silence", org, number, silence | {"endsAt": iso(self._site.clock(), 3)})
         return {"message": "silence deleted"}
 

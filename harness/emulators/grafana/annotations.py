@@ -69,8 +69,8 @@ class Annotations:
         notes = [n for n in self._store.all("annotation", org) if n["time"] <= end and n["timeEnd"] >= start]
         if wanted:
             notes = [n for n in notes if (wanted & set(n["tags"]) if any_of else wanted <= set(n["tags"]))]
-        for key in ("dashboardUID", "panelId"):
-            notes = [n for n in notes if key not in one or str(n[key]) == one[key]]
+        for key in ("dashboardUID", "dashboardId", "panelId", "userId", "alertId"):
+            notes = [n for n in notes if one.get(key, "0") in {"0", str(n[key])}]
         if one.get("type") == "alert":
             notes = []
-        return sorted(notes, key=lambda n: (-n["timeEnd"], -n["time"], -n["id"]))[: whole(one, "limit", 100)]
+        return sorted(notes, key=lambda n: (-n["timeEnd"], -n["time"], -n["id"]))[: whole(one, "limit", 0) or 100]

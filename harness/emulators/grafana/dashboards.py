@@ -7,7 +7,7 @@ from typing import Any
 from .datasources import UID
 from .errors import dashboard_error, plain
 from .folders import Folders, slug
-from .inputs import whole
+from .inputs import page_of, whole
 from .site import Site
 from .store import new_uid
 from .times import iso
@@ -121,7 +121,7 @@ class Dashboards:
         """GET /uid/{uid}/versions, newest first; `start` counts versions to skip."""
         self.stored(org, uid)
         first = whole(query, "start", 0)
-        newest = self._versions(org, uid)[::-1][first : first + whole(query, "limit", 1000)]
+        newest = self._versions(org, uid)[::-1][first : first + (whole(query, "limit", 0) or 1000)]
         return {"continueToken": "", "versions": newest}
 
     def version(self, org: int, uid: str, number: str) -> dict[str, Any]:
@@ -157,9 +157,8 @@ def search(site: Site, org: int, query: dict[str, list[str]]) -> list[dict[str, 
     for name, key in (("dashboardUIDs", "uid"), ("folderUIDs", "folderUid")):
         wanted = {uid for value in query.get(name, []) for uid in value.split(",")}
         hits = [hit for hit in hits if not wanted or (hit.get(key) or "general") in wanted]
-    size, page = whole(query, "limit", 1000), whole(query, "page", 1)
-    ordered = sorted(hits, key=lambda hit: (hit["type"] != "dash-folder", hit["title"].lower()))
-    return [hit | {"orgId": org} for hit in ordered[(page - 1) * size : page * size]]
+    hits.sort(key=lambda hit: (hit["type"] != "dash-folder", hit["title"].lower()))
+    return [hit | {"orgId": org} for hit in page_of(hits, query)[0]]
 
 
 def _blank(body: dict[str, Any], kind: str) -> dict[str, Any]:

@@ -104,6 +104,10 @@ class DataSources:
         self._store.delete("datasource", org, uid)
         return {"message": "Data source deleted", "id": old["id"]}
 
+    def delete_by_name(self, org: int, name: str) -> dict[str, Any]:
+        """DELETE /name/{name}."""
+        return self.delete(org, self.by_name(org, name)["uid"])
+
     def _guard(self, old: dict[str, Any], verb: str) -> None:
         if old["readOnly"] and "provisioned_writable" not in self._site.defects:
             raise plain(403, f"Cannot {verb} read-only data source")

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from .errors import dashboard_error, plain, public
-from .inputs import whole
+from .inputs import page_of
 from .site import Site
 from .store import new_uid
 from .times import iso
@@ -28,11 +28,10 @@ class Folders:
     def all(self, org: int, query: dict[str, str]) -> list[dict[str, Any]]:
         """GET /api/folders: those directly under `parentUid`, by title."""
         parent = query.get("parentUid", "")
-        page, size = whole(query, "page", 1), whole(query, "limit", 1000)
         found = [body for body in self._store.all("folder", org) if body.get("parentUid", "") == parent]
-        found = sorted(found, key=lambda body: str(body["title"]))[(page - 1) * size : page * size]
+        found.sort(key=lambda body: str(body["title"]))
         keys = ("id", "uid", "title", "parentUid", "managedBy")
-        return [{key: body[key] for key in keys if body.get(key)} for body in found]
+        return [{key: body[key] for key in keys if body.get(key)} for body in page_of(found, query)[0]]
 
     def get(self, org: int, uid: str) -> dict[str, Any]:
         """GET /{uid}, with its parents from the top. Raises 404."""

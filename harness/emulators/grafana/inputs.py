@@ -65,3 +65,9 @@ def whole(query: Mapping[str, Any], name: str, default: int) -> int:
     given = query.get(name, "")
     text = str(given[0] if isinstance(given, list) else given)
     return int(text) if text.isascii() and text.isdigit() else default
+
+
+def page_of(rows: list[Any], query: Mapping[str, Any], size: str = "limit") -> tuple[list[Any], int, int]:
+    """The rows of `page` (from 1), that page, and how many fit on one (`size` names it): 1000 where it is 0 or none."""
+    page, most = whole(query, "page", 1) or 1, whole(query, size, 1000) or 1000
+    return rows[(page - 1) * most : page * most], page, most

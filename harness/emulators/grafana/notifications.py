@@ -15,6 +15,11 @@ DEFAULT_POLICY = {"receiver": "empty", "group_by": ["grafana_folder", "alertname
 """What a new organization has: a receiver without integrations."""
 
 
+def stamp(provenance: str) -> dict[str, str]:
+    """The provenance as the API shows it: no word where there is none."""
+    return {"provenance": provenance} if provenance else {}
+
+
 class Notifications:
     """One Alertmanager configuration per organization."""
 
@@ -50,8 +55,9 @@ class Notifications:
         kept = {k: old["settings"].get(k) for k in SECRETS if settings.get(k) == "[REDACTED]"} if old else {}
         point = {"uid": uid or str(body.get("uid") or new_uid()), "name": body["name"], "type": kind}
         point |= {"settings": settings | kept, "disableResolveMessage": bool(body.get("disableResolveMessage"))}
-        self._store.put("contact", org, point["uid"], point | {"provenance": provenance})
-        shown = point | {"settings": _redacted(settings), "provenance": provenance}
+        point |= stamp(provenance)
+        self._store.put("contact", org, point["uid"], point)
+        shown = point | {"settings": _redacted(settings)}
         return {"message": "contactpoint updated"} if uid else shown
 
     def delete_contact(self, org: int, uid: str) -> dict[str, Any]:
@@ -82,7 +88,8 @@ class Notifications:
             if name not in known:
                 text = f"receiver '{name}' does not exist" if name else "root route must specify a default receiver"
                 raise plain(400, f"invalid object specification: {text}")
-        self._store.put("policies", org, "", tree | {"provenance": provenance})
+        tree.pop("provenance", None)
+        self._store.put("policies", org, "", tree | stamp(provenance))
         return {"message": "policies updated"}
 
 

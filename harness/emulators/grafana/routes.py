@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 V, E, A, S = "Viewer", "Editor", "Admin", SERVER_ADMIN
 FAMILIES = frozenset(
     """
-    access-control admin alertmanager annotations anonymous auth cloudmigration convert dashboards datasources ds
-    featuremgmt folders frontend gnet health library-elements licensing live login login-options org orgs playlists
+    access-control admin alertmanager annotations anonymous auth cloudmigration convert dashboard dashboards datasources
+    ds featuremgmt folders frontend gnet health library-elements licensing live login login-options org orgs playlists
     plugins preferences prometheus public query-history ruler search serviceaccounts short-urls signup snapshot
     snapshots snapshots-delete teams user users v1
     """.split()  # noqa: SIM905  # easier to read
@@ -66,6 +66,10 @@ def _people(g: Grafana) -> list[Route]:
 
     return [
         Route("GET /api/user", "", "", lambda r: g.me(r.who)),
+        Route(
+            "GET /api/user/orgs", "", "", lambda r: [{"orgId": r.org, "name": people.org()["name"], "role": r.who.role}]
+        ),
+        Route("POST /api/user/using/{id}", "", "", lambda r: people.use_org(r["id"])),
         Route("GET /api/org", "orgs:read", V, lambda _: people.org()),
         Route("POST /api/admin/users", "users:create", S, lambda r: people.create_user(r.json())),
         Route(f"DELETE {user}", "users:delete", S, lambda r: people.delete_user(_number(r, "id"))),
@@ -101,6 +105,7 @@ def _sources(g: Grafana) -> list[Route]:
         Route(f"PUT {one}", write, A, lambda r: ds.update(r.org, r["uid"], r.json())),
         Route(f"DELETE {one}", delete, A, lambda r: ds.delete(r.org, r["uid"])),
         Route(f"GET {base}/name/{{name}}", read, V, lambda r: ds.by_name(r.org, r["name"])),
+        Route(f"DELETE {base}/name/{{name}}", delete, A, lambda r: ds.delete_by_name(r.org, r["name"])),
         Route(f"GET {one}/health", query, V, g.proxy.health),
         Route(f"* {base}/proxy/uid/{{uid}}", query, V, g.proxy.forward),
         Route(f"* {base}/proxy/uid/{{uid}}/*", query, V, g.proxy.forward),
@@ -192,6 +197,8 @@ def _alerts(g: Grafana) -> list[Route]:
     return [
         Route(f"GET {prom}/rules", "alert.rules:read", V, lambda r: state.groups(r.org, r.query)),
         Route(f"GET {am}/alerts", read, V, lambda r: manager.alerts(r.org)),
+        Route(f"GET {am}/silences", read, V, lambda r: manager.silences(r.org)),
         Route(f"POST {am}/silences", "alert.instances:create", E, lambda r: manager.silence(r.org, r.json()), 202),
+        Route(f"GET {am}/silence/{{id}}", read, V, lambda r: manager.silence_of(r.org, r["id"])),
         Route(f"DELETE {am}/silence/{{id}}", "alert.instances:update", E, lambda r: manager.expire(r.org, r["id"])),
     ]

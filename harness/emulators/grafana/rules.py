@@ -6,6 +6,7 @@ from typing import Any
 
 from .datasources import UID
 from .errors import GrafanaError, plain, public
+from .notifications import stamp
 from .site import Site
 from .store import new_uid
 from .times import duration_text, iso, seconds_of
@@ -42,7 +43,7 @@ class Rules:
     def update(self, org: int, uid: str, body: dict[str, Any], provenance: str) -> dict[str, Any]:
         """PUT /alert-rules/{uid}. Raises 404, and 409 when a file owns the rule."""
         old = self.get(org, uid)
-        _check_provenance(old["provenance"], provenance)
+        _check_provenance(old.get("provenance", ""), provenance)
         return self._write(org, uid, old | body, provenance, old["id"])
 
     def upsert(self, org: int, body: dict[str, Any], provenance: str) -> dict[str, Any]:
@@ -54,7 +55,7 @@ class Rules:
         """DELETE /alert-rules/{uid} (204, also when absent). Raises 409 when a file owns the rule."""
         old = self._store.get("rule", org, uid)
         if old:
-            _check_provenance(old["provenance"], provenance)
+            _check_provenance(old.get("provenance", ""), provenance)
         self._store.delete("rule", org, uid)
 
     def interval(self, org: int, folder: str, group: str) -> int:
@@ -99,7 +100,7 @@ class Rules:
         return [r for r in self._store.all("rule", org) if (r["folderUID"], r["ruleGroup"]) == (folder, group)]
 
     def _write(self, org: int, uid: str, body: dict[str, Any], provenance: str, number: int) -> dict[str, Any]:
-        rule = _normalized(body) | {"id": number, "uid": uid, "orgID": org, "provenance": provenance}
+        rule = _normalized(body) | {"id": number, "uid": uid, "orgID": org} | stamp(provenance)
         if not UID.fullmatch(uid):
             raise plain(400, f"invalid alert rule: cannot create rule with UID '{uid}'")
         if not self._store.get("folder", org, rule["folderUID"]):

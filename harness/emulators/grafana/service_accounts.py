@@ -10,7 +10,7 @@ from typing import Any
 
 from .accounts import ROLES
 from .errors import plain, public
-from .inputs import whole
+from .inputs import page_of
 from .site import Site
 from .store import new_uid
 from .times import from_iso, iso
@@ -56,10 +56,10 @@ class ServiceAccounts:
 
     def search(self, org: int, query: dict[str, str]) -> dict[str, Any]:
         """GET /search."""
-        page, size = whole(query, "page", 1), whole(query, "perpage", 1000)
         text = query.get("query", "").lower()
         found = [a for a in self._store.all("service_account", org) if text in a["name"].lower()]
-        shown = [a | {"tokens": len(self._tokens(a["id"]))} for a in found[(page - 1) * size : page * size]]
+        here, page, size = page_of(found, query, "perpage")
+        shown = [a | {"tokens": len(self._tokens(a["id"]))} for a in here]
         return {"totalCount": len(found), "serviceAccounts": shown, "page": page, "perPage": size}
 
     def update(self, org: int, number: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -109,6 +109,13 @@ def test_a_login_opens_a_session_and_a_logout_ends_it(stack: RemoteStack, visito
     assert thief.get("/api/user").status_code == 401, "the session outlived its logout"
 
 
+def test_an_organization_is_entered_by_its_members_only(grafana: ServiceSession) -> None:
+    """ "User" API, orgs and using: what provisioning tools ask before all else; 401 for an organization of others."""
+    mine = done(grafana.get("/api/user/orgs"))
+    assert done(grafana.post(f"/api/user/using/{mine[0]['orgId']}"))["message"] == "Active organization changed"
+    assert grafana.post("/api/user/using/999999").status_code == 401
+
+
 def test_a_wrong_password_and_an_unknown_name_are_refused_alike(
     visitor: Visitor, user: tuple[int, str, str], namespace: Namespace
 ) -> None:

@@ -249,7 +249,11 @@ def test_a_silence_holds_an_alert_back_and_its_end_lets_it_go(grafana: ServiceSe
     assert (status["state"], status["silencedBy"]) == ("suppressed", [stage.silence])
     assert evaluated(grafana, stage.name, "quiet")["state"] == "firing"
     assert told(stage.hook, "quiet") == []
-    done(grafana.delete(f"{SILENCES.removesuffix('s')}/{stage.silence}"))
+    one = f"{SILENCES.removesuffix('s')}/{stage.silence}"
+    assert done(grafana.get(one))["status"]["state"] == "active"
+    done(grafana.delete(one))
+    listed = {each["id"]: each["status"]["state"] for each in done(grafana.get(SILENCES))}
+    assert listed[stage.silence] == "expired"
     assert received(stage.hook, "quiet", stage.patience)["status"] == "firing"
 
 

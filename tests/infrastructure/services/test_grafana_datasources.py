@@ -260,4 +260,7 @@ def test_a_name_and_a_uid_are_given_once_and_free_after_deletion(
     assert refused(grafana.get(f"/api/datasources/uid/{namespace.name}")) == gone
     assert refused(grafana.get(f"/api/datasources/proxy/uid/{namespace.name}/x")) == gone
     assert refused(query(grafana, namespace.name)) == gone
-    assert source()["uid"] == namespace.name
+    again = source()
+    assert again["uid"] == namespace.name
+    done(grafana.delete(f"/api/datasources/name/{again['name']}"))
+    assert refused(grafana.get(f"/api/datasources/uid/{namespace.name}")) == gone

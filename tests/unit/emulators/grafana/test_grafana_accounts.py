@@ -160,6 +160,20 @@ def test_service_accounts_search_update_delete(world: Grafana) -> None:
     assert refused(accounts.get, 1, number).status == 404
 
 
-def test_me_is_for_people(world: Grafana) -> None:
+def test_me_is_whoever_signed_in(world: Grafana) -> None:
     assert world.me(world.auth.identify(basic("admin", "admin"), ""))["isGrafanaAdmin"]
-    assert refused(world.me, Identity(77, "sa", "Admin")).status == 401
+    account = world.me(Identity(77, "sa-1-x", "Admin"))
+    shown = [account[key] for key in ("id", "uid", "login", "orgId", "isGrafanaAdmin")]
+    assert shown == [0, "service-account:77", "sa-1-x", 1, False]
+    assert refused(world.me, Identity(0, "", "Viewer")).status == 401
+
+
+def test_pages_start_at_one_and_none_is_empty(world: Grafana) -> None:
+    for name in "abc":
+        world.service_accounts.create(1, {"name": name})
+
+    def names(**query: str) -> list[str]:
+        return [one["name"] for one in world.service_accounts.search(1, query)["serviceAccounts"]]
+
+    assert names(perpage="2", page="2") == ["c"]
+    assert names(perpage="0", page="0") == ["a", "b", "c"]

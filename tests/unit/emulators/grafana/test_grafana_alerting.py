@@ -266,8 +266,11 @@ def test_silences(world: Grafana, clock: Clock) -> None:
     assert told(world, clock) == []
     status = manager.alerts(1)[0]["status"]
     assert (status["state"], status["silencedBy"]) == ("suppressed", [number])
+    assert manager.silence_of(1, number)["status"] == {"state": "active"}
     manager.expire(1, number)
     clock.now += 1
+    assert [one["status"]["state"] for one in manager.silences(1)] == ["expired"]
+    assert refused(manager.silence_of, 1, "absent").status == 404
     assert len(told(world, clock)) == 1
     assert refused(manager.expire, 1, "absent").status == 404
 

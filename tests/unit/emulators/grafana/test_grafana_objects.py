@@ -48,6 +48,8 @@ def test_data_source_life(world: Grafana) -> None:
     assert [one["name"] for one in sources.all(1)] == ["D", "T"]
     assert sources.delete(1, "t")["message"] == "Data source deleted"
     assert refused(sources.get, 1, "t").message == "Data source not found"
+    assert sources.delete_by_name(1, "D")["id"] == 2
+    assert refused(sources.delete_by_name, 1, "D").status == 404
 
 
 @pytest.mark.parametrize(
@@ -156,6 +158,9 @@ def test_search_by_type_tag_folder_and_title(world: Grafana) -> None:
     assert uids(query="oth") == ["c"]
     assert uids(folderUIDs="f") == ["b"]
     assert uids(dashboardUIDs="c,b", limit="1", page="2") == ["c"]
+    assert uids(limit="0", page="0") == ["f", "b", "c"]
+    assert len(world.folders.all(1, {"limit": "0", "page": "0"})) == 1
+    assert len(world.dashboards.versions(1, "b", {"limit": "0"})["versions"]) == 1
 
 
 # -- annotations
@@ -172,6 +177,8 @@ def test_annotation_life(world: Grafana, clock: Clock) -> None:
     assert [n["text"] for n in notes.find(1, {"tags": ["a", "b"]})] == ["one"]
     assert len(notes.find(1, {"tags": ["a", "b"], "matchAny": ["true"]})) == 2
     assert notes.find(1, {"type": ["alert"]}) == []
+    assert (notes.find(1, {"dashboardId": ["5"]}), notes.find(1, {"userId": ["2"]})) == ([], [])
+    assert len(notes.find(1, {"dashboardId": ["0"], "userId": ["1"], "limit": ["0"]})) == 2
     assert notes.change(1, first, {"text": "uno"}, False) == {"message": "Annotation patched"}
     assert notes.get(1, first)["tags"] == ["a", "b"]
     assert refused(notes.change, 1, first, {"tags": []}, True).status == 400
@@ -227,8 +234,20 @@ def test_contact_points_hide_their_secrets(world: Grafana) -> None:
     assert refused(told.put_policies, 1, {"receiver": "absent"}, "api").status == 400
     assert refused(told.put_policies, 1, {"receiver": "hook", "mute_time_intervals": ["night"]}, "api").status == 501
     told.put_policies(1, {"receiver": "empty"}, "api")
+    assert told.policies(1)["provenance"] == "api"
     told.delete_contact(1, made["uid"])
     assert told.contact_points(1) == []
+
+
+def test_what_nobody_provisioned_has_no_provenance(world: Grafana) -> None:
+    world.folders.create(1, {"uid": "f", "title": "F"}, "admin")
+    told, point = world.notifications, {"name": "hook", "type": "webhook", "settings": {"url": "http://x/"}}
+    made = told.put_contact(1, point, "")
+    told.put_policies(1, {"receiver": "hook", "provenance": "api"}, "")
+    for shown in (made, told.contact_points(1)[0], told.policies(1), world.rules.create(1, fires(), "")):
+        assert "provenance" not in shown
+    assert world.rules.update(1, "always", fires(), "api")["provenance"] == "api"
+    assert "provenance" not in world.rules.update(1, "always", fires(), "")
 
 
 @pytest.mark.parametrize(

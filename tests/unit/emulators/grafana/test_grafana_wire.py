@@ -121,6 +121,9 @@ def test_pages_and_what_is_missing(server: Server) -> None:
     assert "not emulated" in server.call("GET", "/d/x/y").json()["message"]
     assert server.call("GET", "/api/nonsense").json() == {"message": "Not found"}
     assert server.call("POST", "/api/snapshots", {}).status_code == 501
+    assert server.call("GET", "/api/dashboard/snapshots").status_code == 501
+    for gone in ("/api/datasources/1", "/api/datasources/proxy/1/x"):  # by number: no longer in Grafana 13
+        assert server.call("GET", gone).json() == {"message": "Not found"}
     assert server.call("GET", "/apis/dashboard.grafana.app/v1/namespaces/default/dashboards").status_code == 501
     assert anonymous(server, "GET", "/api/teams").status_code == 401
 
@@ -161,6 +164,10 @@ def test_there_is_one_organization(server: Server) -> None:
     assert server.call("GET", "/api/org", headers={"X-Grafana-Org-Id": "1"}).json()["name"] == "Main Org."
     other = server.call("GET", "/api/org", headers={"X-Grafana-Org-Id": "2"})
     assert (other.status_code, "not emulated" in other.json()["message"]) == (501, True)
+    assert server.call("GET", "/api/user/orgs").json() == [{"orgId": 1, "name": "Main Org.", "role": "Admin"}]
+    assert server.call("POST", "/api/user/using/1").json() == {"message": "Active organization changed"}
+    away = server.call("POST", "/api/user/using/2")
+    assert (away.status_code, away.json()) == (401, {"message": "Not a valid organization"})
     assert server.call("POST", "/api/orgs", {"name": "Second"}).json()["message"] == "not emulated: POST /api/orgs"
 
 
