@@ -12,22 +12,36 @@ from typing import Any
 
 from google.protobuf import json_format  # type: ignore[import-untyped]
 from google.protobuf.message import Message  # type: ignore[import-untyped]
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 ID_BYTES = {"traceId": 16, "spanId": 8, "parentSpanId": 8, "trace_id": 16, "span_id": 8, "parent_span_id": 8}
+WORDS = {"kind": frozenset(Span.SpanKind.keys()), "code": frozenset(Status.StatusCode.keys())}
+"""The words of a span's enums by field: any other is refused, a number never."""
+INVALID_ARGUMENT, INTERNAL = 3, 13
+UNDECODABLE = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
+"""What `surrogateescape` makes of bytes that are no UTF-8: each becomes the replacement character."""
 
 
 class JsonError(ValueError):
-    """Not OTLP/JSON; the message is what the receiver answers."""
+    """Not OTLP/JSON; message and gRPC code are what the receiver answers, which fails to quote what is no UTF-8."""
+
+    def __init__(self, message: str) -> None:
+        self.code = INVALID_ARGUMENT if message == message.translate(UNDECODABLE) else INTERNAL
+        super().__init__("failed to marshal error message" if self.code == INTERNAL else message)
 
 
 def decode(body: bytes, into: Message) -> None:
-    """Fill an export request from its JSON form. Raises JsonError."""
-    text = body.decode("utf-8", "replace")
+    """Fill an export request from its JSON form; what follows it is not looked at. Raises JsonError."""
+    text = body.decode("utf-8", "surrogateescape")
+    start = len(text) - len(text.lstrip())
     try:
-        value = json.loads(text)
+        value, _ = json.JSONDecoder().raw_decode(text if text.isascii() else text.translate(UNDECODABLE), start)
+        if value is None:
+            return
         if not isinstance(value, dict):
-            found = text.strip()[:1]
-            raise JsonError(_located(f"ReadObject: expect {{ or , or }} or n, but found {found}", text, 1))
+            raise JsonError(
+                _located(f"ReadObject: expect {{ or , or }} or n, but found {text[start]}", text, start + 1)
+            )
         _hex_to_base64(value, text)
         json_format.ParseDict(value, into, ignore_unknown_fields=True)
     except json.JSONDecodeError as error:
@@ -46,6 +60,10 @@ def _hex_to_base64(value: Any, text: str) -> None:
         for key, item in value.items():
             if key in ID_BYTES and isinstance(item, str):
                 value[key] = _id(item, ID_BYTES[key], text)
+            elif key in WORDS and isinstance(item, str) and item not in WORDS[key]:
+                raise JsonError(
+                    _located("ReadEnumValue: unknown string value", text, text.find(f'"{item}"') + len(item) + 2)
+                )
             else:
                 _hex_to_base64(item, text)
 
@@ -58,9 +76,14 @@ def _id(item: str, length: int, text: str) -> str:
         try:
             return base64.b64encode(bytes.fromhex(item)).decode()
         except ValueError:
-            reason = f"encoding/hex: invalid byte: {next(c for c in item if c not in '0123456789abcdefABCDEF')!r}"
+            reason = f"encoding/hex: invalid byte: {_wrong_digit(item)}"
     end = text.find(f'"{item}"') + len(item) + 2
     raise JsonError(_located(f"ID.UnmarshalJSONIter: {reason}", text, end))
+
+
+def _wrong_digit(item: str) -> str:
+    wrong = next(char for char in item if char not in "0123456789abcdefABCDEF")
+    return f"U+{ord(wrong):04X} {wrong!r}"
 
 
 def _syntax(text: str, at: int) -> str:

@@ -52,7 +52,11 @@ class GrpcServer:
         host, port = split_address(self.settings["endpoint"])
         self.server = grpc.aio.server(
             handlers=[_Handler(self)],
-            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1)],
+            options=[
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", -1),
+                ("grpc.compression_enabled_algorithms_bitset", 0b101),  # none and gzip: Go's server has no deflate
+            ],
         )
         address = f"{guard_host(host)}:{port}"
         try:

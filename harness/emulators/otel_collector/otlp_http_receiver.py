@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from harness.emulators import otlp_json
+from harness.emulators.bodies import NOT_UNPACKED, TooLargeError, inflate, read_body
 from harness.emulators.runner import note
 
 from .failures import INVALID_ARGUMENT, Failure
@@ -18,7 +18,6 @@ from .otlp_receiver import OtlpReceiver
 from .signals import SIGNALS, BadId, Data, Signal
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
-_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
 class TooLarge(Failure):
@@ -56,7 +55,7 @@ class HttpServer:
             words = f"415 unsupported media type, supported: [{JSON}, {PROTOBUF}]"
             return await answer(send, 415, "text/plain", words.encode())
         encoding = header(scope, b"content-encoding")
-        if encoding in {"zstd", "snappy", "x-snappy-framed", "lz4"}:
+        if encoding in NOT_UNPACKED:
             return await answer(send, 501, "text/plain", f"501 Content-Encoding {encoding} is not emulated".encode())
         try:
             await self._export(signal, media, encoding, receive)
@@ -65,37 +64,14 @@ class HttpServer:
         return await answer(send, 200, media, self.success[signal.name][media])
 
     async def _export(self, signal: Signal, media: str, encoding: str, receive: Receive) -> None:
-        if encoding not in {"", "gzip", "deflate", "zlib", "identity"}:
-            raise Failure(INVALID_ARGUMENT, f"unsupported Content-Encoding: {encoding}")
-        body = await self._read(receive)
-        if encoding not in {"", "identity"} and body:
-            body = _inflate(body, self.settings["max_request_body_size"])
+        limit = self.settings["max_request_body_size"]
+        try:
+            body = inflate(await read_body(receive, limit), encoding, limit)
+        except TooLargeError:
+            raise TooLarge from None
+        except ValueError as error:
+            raise Failure(INVALID_ARGUMENT, str(error)) from error
         await self.receiver.accept(signal, _decode(signal, media, body), "http")
-
-    async def _read(self, receive: Receive) -> bytes:
-        chunks, size = [], 0
-        while True:
-            message = await receive()
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if size > self.settings["max_request_body_size"]:
-                raise TooLarge
-            if not message.get("more_body"):
-                return b"".join(chunks)
-
-
-def _inflate(body: bytes, limit: int) -> bytes:
-    unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
-    try:
-        plain = unpacker.decompress(body, limit + 1)
-    except zlib.error as error:
-        words = "unexpected EOF" if len(body) < 10 else "gzip: invalid header"
-        raise Failure(INVALID_ARGUMENT, words) from error
-    if len(plain) > limit:
-        raise TooLarge
-    if not unpacker.eof:
-        raise Failure(INVALID_ARGUMENT, "unexpected EOF")
-    return plain
 
 
 def _decode(signal: Signal, media: str, body: bytes) -> Data:
@@ -105,7 +81,9 @@ def _decode(signal: Signal, media: str, body: bytes) -> Data:
         data = signal.request()
         otlp_json.decode(body, data)
         signal.check_ids(data)
-    except (BadProtobuf, otlp_json.JsonError, BadId) as error:
+    except otlp_json.JsonError as error:
+        raise Failure(error.code, str(error)) from error
+    except (BadProtobuf, BadId) as error:
         raise Failure(INVALID_ARGUMENT, str(error)) from error
     return data
 

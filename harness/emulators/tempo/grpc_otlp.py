@@ -21,6 +21,7 @@ CODES = {code.value[0]: code for code in grpc.StatusCode}
 OPTIONS = [
     ("grpc.so_reuseport", 0),  # a port in use must be an error, as it is for the real server
     ("grpc.max_receive_message_length", -1),  # the limit is checked here, for the sake of its message
+    ("grpc.compression_enabled_algorithms_bitset", 0b101),  # none and gzip: Go's server has no deflate
 ]
 
 
@@ -38,6 +39,8 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in
             return grpc.unary_unary_rpc_method_handler(self._export)
         service, _, method = details.method.strip("/").partition("/")
         known = f"unknown service {service}" if self._otlp else f"not emulated: {service}/{method}"
+        if self._otlp and EXPORT.startswith(f"/{service}/"):
+            known = f"unknown method {method} for service {service}"
 
         async def refuse(_: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, known)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from harness.emulators import otlp_json
-from harness.emulators.bodies import Receive, TooLargeError, inflate, read_body
+from harness.emulators.bodies import NOT_UNPACKED, Receive, TooLargeError, inflate, read_body
 from harness.emulators.runner import note
 from harness.emulators.tempo.distributor import INVALID_ARGUMENT, UNAVAILABLE, Refusal, parse_protobuf
 from harness.emulators.tempo.instance import Instance
@@ -55,7 +55,7 @@ def decode(body: bytes, content_type: str, encoding: str) -> ExportTraceServiceR
         request = ExportTraceServiceRequest()
         otlp_json.decode(raw or b"{}", request)
     except ValueError as error:
-        raise Refusal(INVALID_ARGUMENT, str(error)) from error
+        raise Refusal(getattr(error, "code", INVALID_ARGUMENT), str(error)) from error
     return request
 
 
@@ -80,9 +80,11 @@ async def _traces(instance: Instance, request: Request, receive: Receive) -> Res
     if content_type not in {JSON, PROTOBUF}:
         supported = b"415 unsupported media type, supported: [application/json, application/x-protobuf]"
         return Response(415, supported, "text/plain")
+    encoding = request.headers.get("content-encoding", "")
+    if encoding in NOT_UNPACKED:
+        return Response(501, f"501 Content-Encoding {encoding} is not emulated".encode(), "text/plain")
     try:
-        body = await read_body(receive, BODY_LIMIT)
-        export = decode(body, content_type, request.headers.get("content-encoding", ""))
+        export = decode(await read_body(receive, BODY_LIMIT), content_type, encoding)
         push(instance, export, request.headers.get("x-scope-orgid"), "http")
     except TooLargeError:
         return _refused(Refusal(INVALID_ARGUMENT, "http: request body too large"), content_type)

@@ -66,6 +66,7 @@ class Settings:
     default_spans_per_set: Annotated[int, At("query_frontend.search.default_spans_per_span_set", int)]
     max_spans_per_set: Annotated[int, At("query_frontend.search.max_spans_per_span_set", int)]
     max_metrics_duration: Annotated[float, At("query_frontend.metrics.max_duration", _seconds)]
+    max_intervals: Annotated[int, At("query_frontend.metrics.max_intervals", int)]
     max_exemplars: Annotated[int, At("query_frontend.metrics.max_exemplars", int)]
     max_trace_idle: Annotated[float, At("live_store.max_trace_idle", _seconds)]
     max_trace_live: Annotated[float, At("live_store.max_trace_live", _seconds)]

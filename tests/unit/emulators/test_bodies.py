@@ -30,8 +30,13 @@ def test_a_body_is_read_whole_up_to_its_limit() -> None:
 
 @pytest.mark.parametrize(
     ("body", "encoding"),
-    [(b"plain", ""), (b"plain", "identity"), (gzip.compress(b"plain"), "gzip"), (zlib.compress(b"plain"), "deflate")],
-    ids=["none", "identity", "gzip", "deflate"],
+    [
+        (b"plain", ""),
+        (gzip.compress(b"plain"), "gzip"),
+        (gzip.compress(b"pl") + gzip.compress(b"ain"), "gzip"),
+        (zlib.compress(b"plain"), "deflate"),
+    ],
+    ids=["none", "gzip", "gzip in two parts", "deflate"],
 )
 def test_known_encodings_are_unpacked(body: bytes, encoding: str) -> None:
     assert inflate(body, encoding, 100) == b"plain"
@@ -41,11 +46,15 @@ def test_known_encodings_are_unpacked(body: bytes, encoding: str) -> None:
     ("body", "encoding", "message"),
     [
         (b"x", "br", "unsupported Content-Encoding: br"),
+        (b"x", "identity", "unsupported Content-Encoding: identity"),
+        (b"", "gzip", "EOF"),
         (b"short", "gzip", "unexpected EOF"),
         (b"not packed at all", "gzip", "gzip: invalid header"),
         (gzip.compress(b"plain")[:-4], "gzip", "unexpected EOF"),
+        (gzip.compress(b"plain")[:-8] + bytes(8), "gzip", "gzip: invalid checksum"),
+        (gzip.compress(b"plain") + b"something else", "gzip", "gzip: invalid header"),
     ],
-    ids=["unknown", "short", "other", "cut off"],
+    ids=["unknown", "identity", "empty", "short", "other", "cut off", "changed", "followed"],
 )
 def test_what_cannot_be_unpacked_is_refused(body: bytes, encoding: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -55,3 +64,5 @@ def test_what_cannot_be_unpacked_is_refused(body: bytes, encoding: str, message:
 def test_little_that_becomes_much_is_too_large() -> None:
     with pytest.raises(TooLargeError):
         inflate(gzip.compress(bytes(1_000_000)), "gzip", 1000)
+    with pytest.raises(TooLargeError):
+        inflate(gzip.compress(bytes(600)) * 2, "gzip", 1000)

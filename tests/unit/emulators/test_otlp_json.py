@@ -47,9 +47,11 @@ def test_numbers_may_be_in_quotes() -> None:
         (b"nonsense", "ReadObject: expect { or , or } or n, but found n, error found in #1"),
         (b'{"resourceSpans":5}', "ReadArray: expect [ or , or ] or n, but found 5, error found in #10"),
         (b'{"resourceSpans":[{"x', "ReadObject: "),
-        (b"\xff", "ReadObject: expect { or , or } or n, but found \ufffd, error found in #1"),
+        (b"\xff", "failed to marshal error message"),
+        (SPAN % b'{"kind":"2"}', "ReadEnumValue: unknown string value, error found in #10"),
+        (SPAN % b'{"status":{"code":"STATUS_CODE_BAD"}}', "ReadEnumValue: unknown string value, error found in #10"),
         (SPAN % b'{"traceId":"0g"}', "ID.UnmarshalJSONIter: length mismatch, error found in #10"),
-        (SPAN % b'{"spanId":"000000000000000g"}', "ID.UnmarshalJSONIter: encoding/hex: invalid byte: 'g', error"),
+        (SPAN % b'{"spanId":"000000000000000g"}', "ID.UnmarshalJSONIter: encoding/hex: invalid byte: U+0067 'g'"),
         (SPAN % b'{"name":"\\ud800"}', "Failed to parse resource_spans"),
         (b'{"resourceSpans":' + b"[" * 100_000, "ReadObject: maximum recursion depth exceeded"),
     ],
@@ -58,6 +60,18 @@ def test_malformed_bodies_are_refused_in_the_parsers_words(body: bytes, message:
     with pytest.raises(JsonError) as refused:
         read(body)
     assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize("body", [b"null", b"{}x", b"{} {}", b"  {}\n"])
+def test_what_follows_the_object_is_not_looked_at(body: bytes) -> None:
+    assert read(body) == ExportTraceServiceRequest()
+
+
+def test_bytes_that_are_no_utf8_are_replaced_in_values_and_cannot_be_quoted() -> None:
+    assert span_of(b'{"name":"a\xff\xfeb"}').name == "a\ufffd\ufffdb"
+    with pytest.raises(JsonError) as refused:
+        read(b'{"resourceSpans":"\xff"}')
+    assert (refused.value.code, str(refused.value)) == (13, "failed to marshal error message")
 
 
 @given(st.text(alphabet='{}[]",:resourceSpans 0a5\\', max_size=60))
