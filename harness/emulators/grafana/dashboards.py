@@ -7,7 +7,7 @@ from typing import Any
 from .datasources import UID
 from .errors import dashboard_error, plain
 from .folders import Folders, slug
-from .inputs import page_of, whole
+from .inputs import check_fields, page_of, whole
 from .site import Site
 from .store import new_uid
 from .times import iso
@@ -24,8 +24,9 @@ class Dashboards:
     def save(self, org: int, body: dict[str, Any], by: str, file: dict[str, Any] | None = None) -> dict[str, Any]:
         """POST /api/dashboards/db. `file` is set when a provisioning file is the author. Raises 400, 404, 412."""
         model = body.get("dashboard")
-        if not isinstance(model, dict) or not isinstance(model.get("tags") or [], list):
+        if not isinstance(model, dict):
             raise plain(400, "bad request data")
+        check_fields({"tags": model.get("tags")})
         title, folder = str(model.get("title") or "").strip(), str(body.get("folderUid") or "")
         if not title:
             raise dashboard_error(400, "Dashboard title cannot be empty", "empty-name")

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Callable
 from typing import Any
 
-from .errors import not_emulated, public
+from .errors import GrafanaError, not_emulated, public
 from .frames import Answer
 from .math_expression import Math
 from .values import Number, Value, frames_of, number
@@ -29,10 +29,17 @@ def run(query: dict[str, Any], inputs: dict[str, list[Value]]) -> Answer:
         values = Math(str(query.get("expression") or ""), inputs, ref).run()
     elif kind in {"reduce", "threshold"}:
         source = inputs.get((references(query) or [""])[0], [])
-        values = (_reduce if kind == "reduce" else _threshold)(query, source)
+        try:
+            values = (_reduce if kind == "reduce" else _threshold)(query, source)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise _unparsed(query, "its settings are of the wrong type") from error
     else:
         raise not_emulated(f"expression type {kind!r}")
     return Answer(frames_of(values, ref))
+
+
+def _unparsed(query: dict[str, Any], text: str) -> GrafanaError:
+    return public(400, "sse.parseError", f"failed to parse expression [{query['refId']}]: {text}")
 
 
 REDUCERS: dict[str, Callable[[list[float]], float]] = {
@@ -49,9 +56,7 @@ REDUCERS: dict[str, Callable[[list[float]], float]] = {
 def _reduce(query: dict[str, Any], source: list[Value]) -> list[Value]:
     reducer, settings = str(query.get("reducer")), query.get("settings") or {}
     if reducer != "count" and reducer not in REDUCERS:
-        raise public(
-            400, "sse.parseError", f"failed to parse expression [{query['refId']}]: reducer {reducer!r} not supported"
-        )
+        raise _unparsed(query, f"reducer {reducer!r} not supported")
     return [number(_reduced(value, reducer, settings), value.labels) for value in source]
 
 
@@ -88,9 +93,7 @@ def _threshold(query: dict[str, Any], source: list[Value]) -> list[Value]:
     evaluator = ((query.get("conditions") or [{}])[0]).get("evaluator") or {}
     test, params = EVALUATORS.get(str(evaluator.get("type"))), [float(p) for p in evaluator.get("params") or []]
     if test is None or not params:
-        raise public(
-            400, "sse.parseError", f"failed to parse expression [{query['refId']}]: invalid threshold condition"
-        )
+        raise _unparsed(query, "invalid threshold condition")
 
     def cell(v: Number) -> Number:
         return None if v is None else float(test(v, params))

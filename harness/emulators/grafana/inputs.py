@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,24 +41,38 @@ NESTED = ("queries", "rules", "data", "matchers", "routes", "conditions")
 
 def read_object(body: bytes) -> dict[str, Any]:
     """The body as an object. Raises the 400 of Go's decoder for anything else and for values of the wrong type."""
+    text = body.decode("utf-8", "replace")
     try:
-        found = json.loads(body or b"null")
+        found = json.loads(text or "null", parse_float=_finite, parse_constant=_finite)
+        if "\\ud" in text.lower():  # half a surrogate pair is no character: Go replaces it
+            whole = json.dumps(found, ensure_ascii=False).encode("utf-16", "surrogatepass")
+            found = json.loads(whole.decode("utf-16", "replace"))
     except (ValueError, RecursionError) as error:
         raise plain(400, "bad request data") from error
     if not isinstance(found, dict):
         raise plain(400, "bad request data")
-    _check(found)
+    check_fields(found)
     return found
 
 
-def _check(body: Mapping[str, Any]) -> None:
+def _finite(text: str) -> float:
+    """A number that fits a float64; JSON has no other. Raises ValueError."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError(text)
+    return number
+
+
+def check_fields(body: Mapping[str, Any]) -> None:
+    """Raises 400 for a value of the wrong type, also within lists of objects."""
     for name, value in body.items():
         if value is not None and not isinstance(value, FIELDS.get(name, object)):
+            raise plain(400, "bad request data")
+        if name == "tags" and not all(isinstance(item, str) for item in value or ()):
             raise plain(400, "bad request data")
         for item in value if name in NESTED and isinstance(value, list) else ():
             if not isinstance(item, dict):
                 raise plain(400, "bad request data")
-            _check(item)
+            check_fields(item)
 
 
 def whole(query: Mapping[str, Any], name: str, default: int) -> int:

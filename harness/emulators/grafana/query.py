@@ -58,11 +58,11 @@ class Queries:
         uid = given.get("uid") if isinstance(given, dict) else given or query.get("datasourceUid")
         if uid == EXPRESSION or (isinstance(given, dict) and given.get("type") == EXPRESSION):
             return None
-        if uid is None or uid == "":
+        if not isinstance(uid, str) or not uid:
             raise public(400, "query.invalidDatasourceId", "Query does not contain a valid data source identifier")
         if uid in {"grafana", "-- Grafana --"}:
             raise not_emulated("the built-in Grafana data source")
-        return self._datasources.stored(org, str(uid))
+        return self._datasources.stored(org, uid)
 
     async def _ask(self, source: dict[str, Any], query: dict[str, Any], span: Span) -> Answer | None:
         if source["type"] == "tempo":

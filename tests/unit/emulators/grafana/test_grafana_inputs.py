@@ -28,11 +28,20 @@ def test_what_fits_is_taken_as_it_is(body: dict[str, Any]) -> None:
     [
         b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000, b'{"title":5}', b'{"tags":{}}', b'{"isPaused":"yes"}',
         b'{"queries":[5]}', b'{"queries":[{"intervalMs":"often"}]}', b'{"rules":[{"data":[{"model":5}]}]}',
+        b'{"tags":[["a"]]}', b'{"time":1e400}', b'{"time":NaN}', b'{"data":{"x":-Infinity}}',
     ],
 )  # fmt: skip
 def test_any_other_body_is_bad_request_data(body: bytes) -> None:
     error = refused(read_object, body)
     assert (error.status, error.message) == (400, "bad request data")
+
+
+def test_what_is_no_character_is_replaced() -> None:
+    assert read_object(b'{"text":"a\xffb"}') == {"text": "a\ufffdb"}
+    assert read_object(b'{"text":"\\ud800 \\ud83d\\ude00","data":{"\\udc00":1}}') == {
+        "text": "\ufffd \U0001f600",
+        "data": {"\ufffd": 1},
+    }
 
 
 def test_a_parameter_that_is_no_number_is_its_default() -> None:

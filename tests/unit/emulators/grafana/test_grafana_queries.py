@@ -117,6 +117,7 @@ def test_request_level_errors(world: Grafana) -> None:
 
     assert message([]) == "query.noQueries"
     assert message([{"refId": "A"}]) == "query.invalidDatasourceId"
+    assert message([{"refId": "A", "datasource": {"uid": ["td"]}}]) == "query.invalidDatasourceId"
     assert message([{"datasource": {"uid": "td"}}, {"datasource": {"uid": "td"}}]) == "query.duplicateRefId"
     assert message([{"datasource": {"uid": "absent"}}]) == "Data source not found"
 
