@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 
 from google.protobuf import json_format  # type: ignore[import-untyped]
@@ -98,9 +99,9 @@ def _syntax(text: str, at: int) -> str:
 def _wrong_type(value: dict[str, Any], text: str, reason: str) -> str:
     for key, item in value.items():
         if not isinstance(item, list | None):
-            raw = json.dumps(item)
-            end = text.find(raw, text.find(f'"{key}"') + len(key) + 2) + 1
-            return _located(f"ReadArray: expect [ or , or ] or n, but found {raw[:1]}", text, end)
+            found = re.compile(r"\s*:\s*").search(text, text.find(f'"{key}"') + len(key) + 2)
+            at = found.end() if found else 0
+            return _located(f"ReadArray: expect [ or , or ] or n, but found {text[at : at + 1]}", text, at + 1)
     return " ".join(reason.split())
 
 

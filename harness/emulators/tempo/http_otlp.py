@@ -53,7 +53,7 @@ def decode(body: bytes, content_type: str, encoding: str) -> ExportTraceServiceR
         if content_type == PROTOBUF:
             return parse_protobuf(raw)
         request = ExportTraceServiceRequest()
-        otlp_json.decode(raw or b"{}", request)
+        otlp_json.decode(raw, request)
     except ValueError as error:
         raise Refusal(getattr(error, "code", INVALID_ARGUMENT), str(error)) from error
     return request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
@@ -46,10 +46,26 @@ def _trace_id(path: str) -> bytes:
     return bytes.fromhex(name.rjust(32, "0"))
 
 
+def _check_parameters(parameters: Mapping[str, str]) -> None:
+    """What reading by id makes of its parameters: it answers from everywhere, whatever the range."""
+    mode = parameters.get("mode") or "all"
+    if mode in {"ingesters", "blocks", "external"}:
+        raise NotEmulatedError(f"reading by id in mode {mode}")
+    if mode != "all":
+        raise search.BadRequest(f"invalid value for mode {mode}")
+    given = {name: parameters[name] for name in ("start", "end") if parameters.get(name)}
+    for name, moment in given.items():
+        if not re.fullmatch(r"[+-]?\d+", moment):
+            raise search.BadRequest(f'invalid {name}: strconv.ParseInt: parsing "{moment}": invalid syntax')
+    start, end = (int(given.get(name, 0)) for name in ("start", "end"))
+    if start and end and end <= start:
+        raise search.BadRequest(f"http parameter start must be before end. received start={start} end={end}")
+
+
 def _found(instance: Instance, request: Request, names: list[str]) -> tuple[TracesData, str, int]:
     """The trace, the place its first part lies in, and the limit it exceeds (0: none)."""
     trace_id = _trace_id(request.path)
-    search.time_range(request.parameters)
+    _check_parameters(request.parameters)
     data, place, limit = TracesData(), "", 0
     for name in names:
         batches, where = instance.find(name, trace_id)
@@ -134,7 +150,7 @@ QUERIES: tuple[tuple[str, str, str, QueryHandler], ...] = (
     (r"/api/v2/traces/[^/]+", "api_v2_traces_traceid", "traces", trace_v2),
     (r"/api/search", "api_search", "search", _search),
     (r"/api/v2/search/tags", "api_v2_search_tags", "metadata", _tags),
-    (r"/api/v2/search/tag/.*/values", "api_v2_search_tag_tagname_values", "metadata", _tag_values),
+    (r"/api/v2/search/tag/.+/values", "api_v2_search_tag_tagname_values", "metadata", _tag_values),
     (r"/api/metrics/query_range", "api_metrics_query_range", "metrics", _metrics_query),
     (r"/api/metrics/query", "api_metrics_query", "metrics", _metrics_query),
 )

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from harness.emulators.go_durations import format_duration, parse_duration
-from harness.emulators.tempo.gotext import LONG_UNITS
+from harness.emulators.tempo.gotext import LONG_UNITS, dumps
 from harness.emulators.tempo.instance import Instance
 from harness.emulators.tempo.search import BadRequest, evaluator_of, query_rows
 from harness.emulators.tempo.series import Aggregation, Window
 from harness.emulators.tempo.traceql.parser import TraceQLError
 
 SECOND = 10**9
+REFUSED = "rpc error: code = Code(400) desc = "
+"""How the errors of Tempo's inner HTTP over gRPC begin."""
+SINCE = re.compile(r"0|(?=\d)(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?")
+"""A duration as Prometheus writes it."""
 
 
 def _moment(name: str, text: str) -> int:
     """Unix nanoseconds of a time given as seconds, nanoseconds or RFC 3339."""
-    try:
-        if text.isdigit():
-            return int(text) * (SECOND if len(text) <= 10 else 1)
-        if text.replace(".", "", 1).isdigit():
-            return round(float(text) * SECOND)
-        return round(datetime.fromisoformat(text).timestamp() * SECOND)
-    except ValueError as error:
-        raise BadRequest(f"could not parse '{name}' parameter: {error}") from error
+    if text.isdigit():
+        return int(text) * (SECOND if len(text) <= 10 else 1)
+    for read in (float, lambda moment: datetime.fromisoformat(moment).timestamp()):
+        with suppress(ValueError, OverflowError):
+            return round(read(text) * SECOND)
+    said = f"strconv.ParseInt: parsing {dumps(text)}: invalid syntax"
+    raise BadRequest(f"{REFUSED}could not parse '{name}' parameter: {said}")
 
 
 def bounds(parameters: Mapping[str, str], now: int) -> tuple[int, int]:
@@ -33,10 +38,10 @@ def bounds(parameters: Mapping[str, str], now: int) -> tuple[int, int]:
     end = _moment("end", parameters["end"]) if parameters.get("end") else now
     if parameters.get("start"):
         return _moment("start", parameters["start"]), end
-    try:
-        return end - parse_duration(parameters.get("since") or "1h", LONG_UNITS), end
-    except ValueError as error:
-        raise BadRequest(f"could not parse 'since' parameter: {error}") from error
+    since = parameters.get("since") or "1h"
+    if not SINCE.fullmatch(since):
+        raise BadRequest(f"{REFUSED}could not parse 'since' parameter: not a valid duration string: {dumps(since)}")
+    return min(end, now) - parse_duration(since, LONG_UNITS), end
 
 
 def default_step(length: int) -> int:
@@ -54,44 +59,46 @@ def step_of(parameters: Mapping[str, str], length: int) -> int:
     text = parameters.get("step", "")
     if not text:
         return default_step(length)
-    try:
-        step = round(float(text) * SECOND) if text.replace(".", "", 1).isdigit() else parse_duration(text, LONG_UNITS)
-    except ValueError as error:
-        raise BadRequest(f"could not parse 'step' parameter: {error}") from error
-    if step <= 0:
-        raise BadRequest("step must be greater than 0")
-    return step
+    for read in (lambda: round(float(text) * SECOND), lambda: parse_duration(text)):
+        with suppress(ValueError, OverflowError):
+            return read()
+    raise BadRequest(f"{REFUSED}cannot parse {dumps(text)} to a valid duration")
 
 
 def query(instance: Instance, tenants: list[str], parameters: Mapping[str, str], *, instant: bool) -> dict[str, Any]:
     """The answer to a metrics query. Raises BadRequest, EvaluationError or NotEmulatedError."""
     now = int(instance.clock() * SECOND)
-    try:
-        evaluator = evaluator_of(instance, parameters.get("q", ""))
-    except TraceQLError as error:
-        raise BadRequest(str(error)) from error
-    if evaluator.query.metrics is None:
-        raise BadRequest("not a metrics query")
+    settings = instance.settings
     start, end = bounds(parameters, now)
-    end = (
-        min(end, now - int(instance.settings.query_end_cutoff * SECOND)) if instance.settings.query_end_cutoff else end
-    )
+    end = min(end, now - int(settings.query_end_cutoff * SECOND)) if settings.query_end_cutoff else end
+    step = end - start if instant else step_of(parameters, end - start)
     if end <= start:
         raise BadRequest("end must be greater than start")
-    if end - start > instance.settings.max_metrics_duration * SECOND:
-        longest = format_duration(int(instance.settings.max_metrics_duration * SECOND))
+    if step <= 0 or (settings.max_intervals and (end - start) // step > settings.max_intervals):
+        shortest = format_duration((end - start) // (settings.max_intervals or 1))
+        raise BadRequest(f"step of {format_duration(step)} is too small, minimum step for given range is {shortest}")
+    try:
+        evaluator = evaluator_of(instance, parameters.get("q") or parameters.get("query", ""))
+    except TraceQLError as error:
+        parsed = not str(error).startswith("parse error")
+        raise BadRequest(f"compiling query: {error}" if parsed or instant else str(error)) from error
+    if evaluator.query.metrics is None:
+        raise BadRequest("not a metrics query")
+    if not start:
+        raise BadRequest("start required")
+    if end - start > settings.max_metrics_duration * SECOND:
+        longest = format_duration(int(settings.max_metrics_duration * SECOND))
         raise BadRequest(f"metrics query time range exceeds the maximum allowed duration of {longest}")
-    step = end - start if instant else step_of(parameters, end - start)
     window = Window.instant(start, end) if instant else Window.aligned(start, end, step)
     per_second = 1.0 if "rate-off-by-step" in instance.defects else step / SECOND
-    aggregation = Aggregation(evaluator, window, 0 if instant else instance.settings.max_exemplars, per_second)
+    aggregation = Aggregation(evaluator, window, 0 if instant else settings.max_exemplars, per_second)
     low = start if instant else window.first - step
     for tenant in tenants:
         for row in query_rows(instance, tenant, low // SECOND, -(-window.last // SECOND)):
             aggregation.add(row, low, window.last)
     series = aggregation.results()
-    return {"series": [_instant(one) for one in series] if instant else series,
-            "metrics": {"completedJobs": 1, "totalJobs": 1}}  # fmt: skip
+    shown = {"series": [_instant(one) for one in series] if instant else series} if series or not instant else {}
+    return shown | {"metrics": {"completedJobs": 1, "totalJobs": 1}}
 
 
 def _instant(series: dict[str, Any]) -> dict[str, Any]:

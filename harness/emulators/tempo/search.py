@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,14 @@ from harness.emulators.tempo.gotext import parse_uint
 from harness.emulators.tempo.instance import Instance
 from harness.emulators.tempo.results import matched_entry, merge, trace_entry
 from harness.emulators.tempo.settings import Settings
-from harness.emulators.tempo.spans import Span, TraceRow
+from harness.emulators.tempo.spans import STATUSES, Span, TraceRow, word
 from harness.emulators.tempo.traceql.check import parse_query
 from harness.emulators.tempo.traceql.evaluate import Evaluator
-from harness.emulators.tempo.traceql.fetch import Regex
+from harness.emulators.tempo.traceql.fetch import Regex, root_service
 from harness.emulators.tempo.traceql.parser import TraceQLError
 
-_TAG = re.compile(r'\s*([^\s="]+)=(?:"((?:[^"\\]|\\.)*)"|(\S*))')
+_TAG = re.compile(r'\s+|([^\s="]+)(?:=(?:"((?:[^"\\]|\\.)*)"|([^\s="]*)))?')
+HALF_A_RANGE = "error parsing date range: only one of start and end provided: must provide both or neither"
 
 
 class BadRequest(Exception):
@@ -55,6 +56,8 @@ def time_range(parameters: Mapping[str, str]) -> tuple[int, int]:
     start, end = number(parameters, "start", 0), number(parameters, "end", 0)
     if (start or end) and start >= end:
         raise BadRequest(f"http parameter start must be before end. received start={start} end={end}")
+    if bool(start) != bool(end):
+        raise BadRequest(HALF_A_RANGE)
     return start, end
 
 
@@ -82,10 +85,28 @@ def parse_request(parameters: Mapping[str, str], settings: Settings) -> SearchRe
     spans = number(parameters, "spss", 0) or settings.default_spans_per_set
     if spans > settings.max_spans_per_set:
         raise BadRequest(f"spans per span set exceeds {settings.max_spans_per_set}. received {spans}")
-    pairs = {match[1]: match[2] if match[2] is not None else match[3] for match in _TAG.finditer(tags)}
-    return SearchRequest(
-        query, pairs, limit, spans, start, end, _length(parameters, "minDuration"), _length(parameters, "maxDuration")
-    )
+    shortest, longest = (_length(parameters, name) for name in ("minDuration", "maxDuration"))
+    if parameters.get("maxDuration") and shortest and shortest > longest:
+        raise BadRequest("invalid maxDuration: must be greater than minDuration")
+    return SearchRequest(query, parse_tags(tags), limit, spans, start, end, shortest, longest)
+
+
+def parse_tags(text: str) -> dict[str, str]:
+    """Tags in logfmt: `key=value key="a value" key`. Raises BadRequest in the decoder's words."""
+    tags: dict[str, str] = {}
+    at = 0
+    while at < len(text):
+        match = _TAG.match(text, at)
+        if match is None:
+            raise BadRequest(f"invalid tags: unexpected {text[at]!r} at pos {at + 1}")
+        at = match.end()
+        if match[3] == "" and text[at : at + 1] == '"':
+            raise BadRequest(f"invalid tags: unterminated quoted value at pos {len(text) + 1}")
+        if match[1] in tags:
+            raise BadRequest(f"invalid tags: tag {match[1]} has been set twice")
+        if match[1]:
+            tags[match[1]] = (match[2] if match[2] is not None else match[3]) or ""
+    return tags
 
 
 def evaluator_of(instance: Instance, query: str) -> Evaluator:
@@ -148,19 +169,24 @@ def _matched(row: TraceRow, request: SearchRequest, evaluator: Evaluator | None)
     return trace_entry(row) if wanted else None
 
 
+SPECIAL: Mapping[str, Callable[[Span], object]] = {
+    "name": lambda span: span.name,
+    "status.code": lambda span: word(STATUSES, span.status),
+    "root.name": lambda span: span.trace.root and span.trace.root.name,
+    "root.service.name": root_service,
+}
+"""Tags that are no attributes."""
+
+
 def _has_tag(span: Span, key: str, text: str) -> bool:
-    if key == "name":
-        return span.name == text
+    if key in SPECIAL:
+        return SPECIAL[key](span) == text
     for attributes in (span.attributes, span.owner.resource):
         value = attributes.get(key)
         values = value if isinstance(value, list) else [value]
-        if any(_plain(item) == text for item in values if item is not None):
+        if text in values:  # a text: no number ever equals one
             return True
     return False
-
-
-def _plain(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def query_rows(instance: Instance, tenant: str, start: int, end: int) -> Iterator[TraceRow]:

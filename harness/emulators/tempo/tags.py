@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from harness.emulators.go_durations import format_duration
 from harness.emulators.tempo.gotext import format_float
 from harness.emulators.tempo.instance import Instance
-from harness.emulators.tempo.search import BadRequest, evaluator_of, number, query_rows, time_range
+from harness.emulators.tempo.search import HALF_A_RANGE, BadRequest, evaluator_of, number, query_rows
 from harness.emulators.tempo.spans import KINDS, SPAN_COLUMNS, STATUSES, Attributes, Span, Value
 from harness.emulators.tempo.traceql import syntax
 from harness.emulators.tempo.traceql.check import parse_attribute
@@ -26,8 +27,27 @@ UNLISTED = frozenset({"duration", "traceDuration", "event:timeSinceStart", "span
 """Intrinsics whose values are not listed."""
 
 
+def _range(instance: Instance, parameters: Mapping[str, str]) -> tuple[int, int]:
+    """`start` and `end` in seconds; reversed ones count as very far apart. Raises BadRequest."""
+    given = [name for name in ("start", "end") if parameters.get(name)]
+    if len(given) == 1:
+        raise BadRequest(HALF_A_RANGE)
+    start, end = (number(parameters, name, 0) for name in ("start", "end"))
+    longest = instance.settings.max_search_duration
+    if (end - start) % (1 << 32) > longest:
+        shown = format_duration(int(longest * 1e9))
+        raise BadRequest(f"range specified by start and end exceeds {shown}. received start={start} end={end}")
+    return start, end
+
+
+def _limit(parameters: Mapping[str, str], most: int) -> int:
+    """How many to show; what is no number is no limit."""
+    text = parameters.get("limit", "")
+    return (int(text) if text.isascii() and text.isdigit() else 0) or most
+
+
 def _spans(instance: Instance, tenants: list[str], parameters: Mapping[str, str], query: str) -> Iterator[Span]:
-    start, end = time_range(parameters)
+    start, end = _range(instance, parameters)
     evaluator = None
     if query:
         try:
@@ -76,11 +96,12 @@ def _wanted(parameters: Mapping[str, str]) -> str:
 
 def tag_names(instance: Instance, tenants: list[str], parameters: Mapping[str, str]) -> dict[str, Any]:
     """`/api/v2/search/tags`. Raises BadRequest."""
+    _range(instance, parameters)
     scope = _wanted(parameters)
     shown = [{"name": "intrinsic", "tags": INTRINSICS}] if scope in {"", "intrinsic"} else []
     if scope == "intrinsic":
         return {"scopes": shown, "metrics": {}}
-    left = number(parameters, "limit", 0)
+    left = _limit(parameters, 0)
     limited = left > 0
     for one, names in _names(instance, tenants, parameters).items():
         if scope not in {"", one} or not names or (limited and left <= 0):
@@ -93,19 +114,20 @@ def tag_names(instance: Instance, tenants: list[str], parameters: Mapping[str, s
 
 def tag_values(instance: Instance, tenants: list[str], name: str, parameters: Mapping[str, str]) -> dict[str, Any]:
     """`/api/v2/search/tag/{name}/values`: typed values of a scoped name. Raises BadRequest."""
+    _range(instance, parameters)
     try:
         attribute = parse_attribute(name)
     except TraceQLError as error:
         raise BadRequest(f"please provide a valid tagName: {error}") from error
     if attribute.intrinsic and attribute.name in {"status", "kind"}:
         words = STATUSES if attribute.name == "status" else KINDS
-        return {"tagValues": [{"type": "keyword", "value": word} for word in words], "metrics": {}}
+        shown = [{"type": "keyword", "value": word} for word in words]
+        return {"tagValues": shown[: _limit(parameters, len(shown))], "metrics": {}}
     if attribute.intrinsic and attribute.name in UNLISTED:
         return {"tagValues": [], "metrics": {}}
     found = sorted(_values(instance, tenants, attribute, parameters), key=lambda pair: pair[1].lower())
-    limit = number(parameters, "limit", 0) or len(found)
     return {
-        "tagValues": [{"type": kind, "value": text} for kind, text in found[:limit]],
+        "tagValues": [{"type": kind, "value": text} for kind, text in found[: _limit(parameters, len(found))]],
         "metrics": _inspected(instance, tenants),
     }
 

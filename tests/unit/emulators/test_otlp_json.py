@@ -46,6 +46,7 @@ def test_numbers_may_be_in_quotes() -> None:
         (b"{bad", 'ReadObject: expect " after {, but found b, error found in #2 byte of ...|{bad|...'),
         (b"nonsense", "ReadObject: expect { or , or } or n, but found n, error found in #1"),
         (b'{"resourceSpans":5}', "ReadArray: expect [ or , or ] or n, but found 5, error found in #10"),
+        (b'{"resourceSpans": {"a":1}}', "ReadArray: expect [ or , or ] or n, but found {, error found in #10"),
         (b'{"resourceSpans":[{"x', "ReadObject: "),
         (b"\xff", "failed to marshal error message"),
         (SPAN % b'{"kind":"2"}', "ReadEnumValue: unknown string value, error found in #10"),

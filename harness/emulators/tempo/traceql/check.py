@@ -157,6 +157,8 @@ def _regex(expr: syntax.Binary) -> None:
 def _metrics(metrics: syntax.Metrics) -> None:
     for quantile in metrics.quantiles:
         if not 0 <= quantile <= 1:
-            raise TraceQLError(f"compiling query: quantile must be between 0 and 1: {quantile:g}")
+            raise TraceQLError(f"quantile must be between 0 and 1: {quantile:g}")
+    if any(stage.op in {"topk", "bottomk"} and stage.value < 1 for stage in metrics.then):
+        raise TraceQLError("limit must be greater than 0")
     for attribute in (*metrics.by, *((metrics.attribute,) if metrics.attribute else ())):
         _field(attribute)

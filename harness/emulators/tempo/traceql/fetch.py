@@ -141,9 +141,8 @@ def _matches(attribute: syntax.Attribute, condition: Condition, value: object, r
 def _missing(span: Span, attribute: syntax.Attribute) -> bool:
     if any(True for _ in values(span, attribute)):
         return False
-    if attribute.scope == "resource":
-        return has_generic(span.owner.resource, RESOURCE_COLUMNS)
-    return has_generic(span.attributes, SPAN_COLUMNS)
+    of_resource = attribute.scope == "span" or has_generic(span.owner.resource, RESOURCE_COLUMNS)
+    return of_resource and (attribute.scope == "resource" or has_generic(span.attributes, SPAN_COLUMNS))
 
 
 def values(span: Span, attribute: syntax.Attribute) -> Iterator[Value]:

@@ -212,5 +212,8 @@ class _Builder(Transformer[Token, Any]):
             return syntax.Static("duration", parse_duration(token, LONG_UNITS))
         if token.type in {"INTEGER", "FLOAT"}:
             whole = token.type == "INTEGER"
+            if whole and int(token) >= 1 << 63:
+                said = f'strconv.Atoi: parsing "{token}": value out of range'
+                raise _parse_error(said, token.line or 0, token.column or 0)
             return syntax.Static("int" if whole else "float", int(token) if whole else float(token))
         return STATICS[token]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import yaml
@@ -391,6 +392,9 @@ def test_too_many_live_traces_are_dropped_and_the_client_not_told(tmp_path: Path
 
 # -- pages and parameters
 
+INNER = "rpc error: code = Code(400) desc = "
+HALF = "error parsing date range: only one of start and end provided: must provide both or neither"
+
 
 def test_status_pages(rig: Rig) -> None:
     whole = rig.query("/status").body.decode()
@@ -408,9 +412,15 @@ def test_status_pages(rig: Rig) -> None:
     [
         ("start=2027-01-15T07:00:00Z&end=2027-01-15T08:00:00Z&step=60", 200, ""),
         ("start=1799999990.5&end=1800000000000000000&step=1m", 200, ""),
-        ("since=soon", 400, "could not parse 'since' parameter"),
-        ("start=x", 400, "could not parse 'start' parameter"),
-        ("step=x", 400, "could not parse 'step' parameter"),
+        ("since=soon", 400, f"{INNER}could not parse 'since' parameter: not a valid duration string: \"soon\""),
+        ("since=-1h", 400, f"{INNER}could not parse 'since' parameter: not a valid"),
+        ("start=x", 400, f"{INNER}could not parse 'start' parameter: strconv.ParseInt: parsing \"x\": invalid syntax"),
+        ("step=x", 400, f'{INNER}cannot parse "x" to a valid duration'),
+        ("step=1d", 400, f'{INNER}cannot parse "1d" to a valid duration'),
+        ("start=0&end=1800000000&step=10000000", 400, "start required"),
+        ("step=0", 400, "step of 0s is too small, minimum step for given range is 360ms"),
+        ("step=1ns", 400, "step of 1ns is too small, minimum step for given range is 360ms"),
+        ("step=1e2", 200, ""),
         ("start=20&end=10", 400, "end must be greater than start"),
     ],
 )
@@ -418,6 +428,73 @@ def test_metrics_parameters(rig: Rig, parameters: str, status: int, text: str) -
     answer = rig.query(f"/api/metrics/query_range?q=%7B%7D%7Crate()&{parameters}")
     assert answer.status == status
     assert answer.body.decode().startswith(text)
+
+
+def test_what_a_metrics_query_means_is_checked_after_its_text(rig: Rig) -> None:
+    def refusal(query: str, path: str = "query_range") -> str:
+        answer = rig.query(f"/api/metrics/{path}?since=10m&q={quote(query)}")
+        assert answer.status == 400
+        return answer.body.decode()
+
+    assert refusal("{} | rate() by (name) | topk(0)") == "compiling query: limit must be greater than 0"
+    assert refusal('{ name =~ "(" } | rate()') == "compiling query: invalid regex: `(`"
+    assert refusal("").startswith("parse error")
+    assert refusal("", "query").startswith("compiling query: parse error")
+    assert refusal("{ .a = 99999999999999999999 }").endswith(
+        'col 8: strconv.Atoi: parsing "99999999999999999999": value out of range'
+    )
+    assert rig.query("/api/metrics/query_range?query=%7B%7D%7Crate()").status == 200
+    assert "series" not in json.loads(rig.query("/api/metrics/query?q=%7B%7D%7Crate()by(name)").body)
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "text"),
+    [
+        ("search?end=5", 400, HALF),
+        ("search?minDuration=1s&maxDuration=10ms", 400, "invalid maxDuration: must be greater than minDuration"),
+        ("search?tags=a%3Db%3Dc", 400, "invalid tags: unexpected '=' at pos 4"),
+        ("search?tags=%22a", 400, "invalid tags: unexpected '\"' at pos 1"),
+        ("search?tags=a%3D%22b", 400, "invalid tags: unterminated quoted value at pos 5"),
+        ("search?tags=a%3D1%20a%3D2", 400, "invalid tags: tag a has been set twice"),
+        ("v2/search/tags?start=5", 400, HALF),
+        (
+            "v2/search/tags?start=5&end=1",
+            400,
+            "range specified by start and end exceeds 168h0m0s. received start=5 end=1",
+        ),
+        ("v2/search/tag/nope.x/values?end=5", 400, HALF),
+        ("v2/search/tag/status/values?limit=x", 200, ""),
+        ("v2/search/tag//values", 404, "404 page not found"),
+        ("v2/search/tags?limit=-1", 200, ""),
+        ("traces/1?mode=nope", 400, "invalid value for mode nope"),
+        ("traces/1?mode=blocks", 501, "not emulated"),
+        ("traces/1?start=5", 404, ""),
+        ("traces/1?start=x", 400, 'invalid start: strconv.ParseInt: parsing "x": invalid syntax'),
+        ("traces/1?start=5&end=1", 400, "http parameter start must be before end. received start=5 end=1"),
+    ],
+)
+def test_parameters_as_the_real_server_takes_them(rig: Rig, target: str, status: int, text: str) -> None:
+    answer = rig.query(f"/api/{target}")
+    assert answer.status == status
+    assert answer.body.decode().startswith(text)
+
+
+def test_tags_are_texts_and_some_are_no_attributes(rig: Rig) -> None:
+    attributes = [{"key": "n", "value": {"intValue": "7"}}, {"key": "a", "value": {"stringValue": "x y"}}]
+    rig.push(spans("root", attributes=attributes, status={"code": 2}))
+    run_until(rig, T0 + 0.8)
+
+    def hits(tags: str) -> int:
+        return len(json.loads(rig.query(f"/api/search?tags={quote(tags)}").body)["traces"])
+
+    assert [hits(tags) for tags in ('a="x y"', "name=root", "status.code=error", "root.name=root")] == [1, 1, 1, 1]
+    assert [hits(tags) for tags in ("n=7", "x", "status.code=ok", "root.name=other")] == [0, 0, 0, 0]
+
+
+def test_comments_are_no_part_of_a_query(rig: Rig) -> None:
+    rig.push(spans("root"))
+    run_until(rig, T0 + 0.8)
+    assert found(rig, quote('/* a */ { name /* b\n* */ = "root" } // c')) == ["root"]
 
 
 def test_an_expression_that_cannot_run_is_a_server_error(rig: Rig) -> None:
@@ -443,9 +520,3 @@ def test_what_breaks_the_decoder_is_refused_and_forgotten(rig: Rig) -> None:
         assert rig.otlp(body.encode()).status == 400
     rig.push(spans("fine"))
     assert by_id(rig) == ["fine"]
-
-
-def test_a_limit_that_is_no_number_is_refused(rig: Rig) -> None:
-    for target in ("/api/v2/search/tags?limit=x", "/api/v2/search/tag/name/values?limit=x"):
-        answer = rig.query(target)
-        assert (answer.status, answer.body) == (400, b'invalid limit: strconv.ParseUint: parsing "x": invalid syntax')

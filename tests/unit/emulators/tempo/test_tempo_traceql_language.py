@@ -32,7 +32,7 @@ from harness.emulators.tempo.traceql.parser import NotEmulatedError, TraceQLErro
         ("{ resource.service.name = nil }",
          "resource.service.name=nil is not valid because resource.service.name cannot be nil"),
         ("{} | by(1)", "grouping field expressions must reference the span: by(1)"),
-        ("{} | quantile_over_time(duration, 2)", "compiling query: quantile must be between 0 and 1: 2"),
+        ("{} | quantile_over_time(duration, 2)", "quantile must be between 0 and 1: 2"),
         ("{ parent.x = 1 }", "parent not yet supported"),
     ],
 )  # fmt: skip
