@@ -67,7 +67,7 @@ def check_fields(body: Mapping[str, Any]) -> None:
     for name, value in body.items():
         if value is not None and not isinstance(value, FIELDS.get(name, object)):
             raise plain(400, "bad request data")
-        if name == "tags" and not all(isinstance(item, str) for item in value or ()):
+        if name == "tags" and isinstance(value, list) and not all(isinstance(item, str) for item in value):
             raise plain(400, "bad request data")
         for item in value if name in NESTED and isinstance(value, list) else ():
             if not isinstance(item, dict):

@@ -26,9 +26,10 @@ def _moment(name: str, text: str) -> int:
     """Unix nanoseconds of a time given as seconds, nanoseconds or RFC 3339."""
     if text.isdigit():
         return int(text) * (SECOND if len(text) <= 10 else 1)
-    for read in (float, lambda moment: datetime.fromisoformat(moment).timestamp()):
-        with suppress(ValueError, OverflowError):
-            return round(read(text) * SECOND)
+    with suppress(ValueError, OverflowError):
+        return round(float(text) * SECOND)
+    with suppress(ValueError):
+        return round(datetime.fromisoformat(text).timestamp() * SECOND)
     said = f"strconv.ParseInt: parsing {dumps(text)}: invalid syntax"
     raise BadRequest(f"{REFUSED}could not parse '{name}' parameter: {said}")
 
@@ -59,9 +60,10 @@ def step_of(parameters: Mapping[str, str], length: int) -> int:
     text = parameters.get("step", "")
     if not text:
         return default_step(length)
-    for read in (lambda: round(float(text) * SECOND), lambda: parse_duration(text)):
-        with suppress(ValueError, OverflowError):
-            return read()
+    with suppress(ValueError, OverflowError):
+        return round(float(text) * SECOND)
+    with suppress(ValueError):
+        return parse_duration(text)
     raise BadRequest(f"{REFUSED}cannot parse {dumps(text)} to a valid duration")
 
 

@@ -85,10 +85,10 @@ def parse_request(parameters: Mapping[str, str], settings: Settings) -> SearchRe
     spans = number(parameters, "spss", 0) or settings.default_spans_per_set
     if spans > settings.max_spans_per_set:
         raise BadRequest(f"spans per span set exceeds {settings.max_spans_per_set}. received {spans}")
-    shortest, longest = (_length(parameters, name) for name in ("minDuration", "maxDuration"))
-    if parameters.get("maxDuration") and shortest and shortest > longest:
+    low, high = (_length(parameters, name) for name in ("minDuration", "maxDuration"))
+    if parameters.get("maxDuration") and low and low > high:
         raise BadRequest("invalid maxDuration: must be greater than minDuration")
-    return SearchRequest(query, parse_tags(tags), limit, spans, start, end, shortest, longest)
+    return SearchRequest(query, parse_tags(tags), limit, spans, start, end, low, high)
 
 
 def parse_tags(text: str) -> dict[str, str]:
