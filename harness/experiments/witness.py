@@ -6,6 +6,7 @@ NotYet. It never asks the proxy, the runtime or the keeper.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from statistics import median
 
@@ -44,18 +45,22 @@ def slower(than: float, at_least: int = 3, kinds: tuple[str, ...] = ()) -> Witne
 
 
 def disturbed(factor: float = 5.0, floor: float = 0.25, at_least: int = 3) -> Witness:
-    """Any trouble: an operation that failed, or several that took `factor` times the slowest one before, and `floor`
-    seconds at least. One slow operation proves nothing: on a loaded machine it happens without any fault."""
+    """Any trouble: an operation that failed, or `at_least` of one client that took `factor` times what the slowest
+    before did (its first `at_least` - 1 left out), and `floor` seconds at least. Neither does a slow one before hide
+    the fault, nor a slow one after prove it: a loaded machine holds up every client once."""
 
     def see(before: Sequence[Operation], since: Sequence[Operation]) -> str:
         failed = [item for item in since if not item.ok]
         if failed:
             return f"{len(failed)} operations failed, first: {failed[0].error}"
-        usual = max((item.seconds for item in before if item.ok), default=0.0)
-        bound = max(floor, usual * factor)
-        slow = [item.seconds for item in since if item.seconds > bound]
-        if len(slow) >= at_least:
-            return f"{len(slow)} operations took up to {max(slow):.3f} s, {usual * 1000:.1f} ms at most before"
+        usual = sorted((item.seconds for item in before if item.ok), reverse=True)[at_least - 1 : at_least]
+        bound = max(floor, *(seconds * factor for seconds in usual))
+        slow = [item for item in since if item.seconds > bound]
+        _, most = Counter(item.client for item in slow).most_common(1)[0] if slow else ("", 0)
+        if most >= at_least:
+            return (
+                f"{len(slow)} operations took up to {max(item.seconds for item in slow):.3f} s, {_usual(usual)} before"
+            )
         raise NotYet(f"{len(since)} operations, none failed, {len(slow)} over {bound * 1000:.0f} ms")
 
     return see
@@ -70,6 +75,10 @@ def fact(question: Callable[[], str]) -> Witness:
         return question()
 
     return see
+
+
+def _usual(seconds: Sequence[float]) -> str:
+    return f"{seconds[0] * 1000:.1f} ms" if seconds else "too few to tell"
 
 
 def _of(operation: Operation, kinds: tuple[str, ...]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.experiments import witness
@@ -44,6 +46,19 @@ def test_any_disturbance_counts() -> None:
     assert "failed" in witness.disturbed()(CALM, BROKEN)
     with pytest.raises(NotYet):
         witness.disturbed(factor=300)(CALM, SLOW)
+
+
+def test_one_slow_operation_before_hides_nothing() -> None:
+    spike = ok("add", 99, 25, 25.5)
+    assert "0.400 s" in witness.disturbed()([*CALM, spike], SLOW)
+    with pytest.raises(NotYet, match="0 over 2500 ms"):
+        witness.disturbed()([*CALM, spike, spike, spike], SLOW)
+
+
+def test_a_machine_that_holds_up_every_client_once_is_no_fault() -> None:
+    once = [replace(item, client=f"c{number}") for number, item in enumerate(SLOW)]
+    with pytest.raises(NotYet, match="3 over 250 ms"):
+        witness.disturbed()(CALM, once)
 
 
 def test_a_fact_is_asked_of_somebody_else() -> None:
