@@ -48,10 +48,12 @@ class Budgets:
 
 @dataclass(frozen=True)
 class Live:
-    """What an observer of a running fault is handed. `fault_at` is its monotonic moment, `witnessed` what was seen."""
+    """What an observer of a running fault is handed. `fault_at` is the monotonic moment in which it began to be put on,
+    `applied_at` that from which on it was; `witnessed` is what was seen."""
 
     history: History
     fault_at: float
+    applied_at: float
     witnessed: str = ""
 
     def since(self) -> tuple[Operation, ...]:

@@ -56,6 +56,7 @@ class Trial:
         self.measured: dict[str, float | int | None] = {}
         self.witnessed = ""
         self.fault_at: float | None = None
+        self.applied_at: float | None = None
         self.asked_until = math.inf
         self._undone = False
 
@@ -95,7 +96,7 @@ class Trial:
             undos.push(lambda _kind, error, _trace: self._undo_at_last(fault, error))  # before it is applied
             self._inject(fault)
         with self._phase("observe"):
-            self._observe(self.fault_at or self.history.clock())
+            self._observe()
         if fault is not None:
             self._undo(fault)
         with self._phase("recovery"):
@@ -134,6 +135,7 @@ class Trial:
                 fault.apply()
             except Exception as error:
                 raise Stop(Ending.FAULT_FAILED, f"{fault.text}: {type(error).__name__}: {error}") from error
+            self.applied_at = self.history.clock()
         with self._phase("witness"):
             self.witnessed = self._witness(fault, self.fault_at)
 
@@ -151,9 +153,11 @@ class Trial:
         except NotReady as error:
             raise Stop(Ending.NOT_WITNESSED, error.message) from error
 
-    def _observe(self, fault_at: float) -> None:
+    def _observe(self) -> None:
+        now = self.history.clock()
+        live = Live(self.history, self.fault_at or now, self.applied_at or now, self.witnessed)
         try:
-            self.experiment.observe(Live(self.history, fault_at, self.witnessed))
+            self.experiment.observe(live)
         except (AssertionError, HarnessError) as error:
             late = isinstance(error, NotReady)
             self.findings.append(Finding("observation", Verdict.INVALID, _first_line(error), timed=late))

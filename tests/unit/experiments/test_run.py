@@ -109,6 +109,21 @@ def test_a_fault_that_is_survived_is_valid_and_measured(toy: Toy, tmp_path: Path
     assert toy.events == ["apply", "undo"]
 
 
+def test_an_observer_is_told_when_the_fault_was_on(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly() -> None:
+        time.sleep(0.05)
+        Toy.apply(toy)
+
+    def observe(live: Live) -> None:
+        late = [item for item in live.since() if item.started >= live.applied_at]
+        assert late
+        assert not any(item.ok for item in late)
+        assert live.applied_at - live.fault_at >= 0.05
+
+    monkeypatch.setattr(toy, "apply", slowly)
+    assert run(experiment(toy, observe=observe)).verdict is Verdict.VALID
+
+
 def test_a_last_read_that_comes_late_is_no_outage(toy: Toy) -> None:
     def late(record: Record) -> None:
         time.sleep(0.6)
