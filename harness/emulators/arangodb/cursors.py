@@ -51,9 +51,7 @@ class Cursors:
         answer = {"result": cursor.rows[start : cursor.at], "hasMore": more, **cursor.facts}
         if more:
             answer |= {"id": cursor.id, "nextBatchId": str(cursor.batch + 1)}
-        elif cursor.allow_retry:
-            answer["id"] = cursor.id
-        else:
+        elif not cursor.allow_retry:
             del self._cursors[cursor.id]
         cursor.previous = answer if cursor.allow_retry else None
         return answer

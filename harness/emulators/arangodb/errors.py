@@ -50,7 +50,7 @@ _STATUS = {number: status for status, numbers in _BY_STATUS.items() for number i
 
 
 class ArangoError(Exception):
-    """A request that fails with `number`; `status` overrides the usual one, `extra` joins the error body."""
+    """A request that fails with `number`; `status` overrides the usual one, `extra` joins the body of a single one."""
 
     def __init__(self, number: int, message: str = "", *, status: int = 0, extra: dict[str, Any] | None = None) -> None:
         super().__init__(message or _TEXTS.get(number, f"error {number}"))
@@ -60,11 +60,11 @@ class ArangoError(Exception):
 
     def body(self) -> dict[str, Any]:
         """The error object as sent to clients."""
-        return {"code": self.status, **self.item()}
+        return {"code": self.status, **self.item(), **self.extra}
 
     def item(self) -> dict[str, Any]:
         """The error as one item of an array answer."""
-        return {"error": True, "errorNum": self.number, "errorMessage": str(self), **self.extra}
+        return {"error": True, "errorNum": self.number, "errorMessage": str(self)}
 
 
 class LockBusyError(ArangoError):

@@ -14,7 +14,6 @@ from harness.emulators.arangodb.errors import ArangoError, NotEmulatedError
 from harness.emulators.arangodb.indexes import Document, Index, attribute
 from harness.emulators.arangodb.store import Transaction, duplicate
 
-_ALIASES = {"hash": "persistent", "skiplist": "persistent"}
 _NOT_EMULATED = ("geo", "fulltext", "inverted", "mdi", "mdi-prefixed", "zkd", "vector")
 _PRIMARY = {"id": "0", "name": "primary", "type": "primary", "fields": ["_key"], "unique": True, "sparse": False}
 
@@ -35,17 +34,17 @@ def _prepare(body: Any) -> Document:
     """The definition a body asks for, yet without id and name. Raises ArangoError 10, NotEmulatedError."""
     if not isinstance(body, dict):
         raise ArangoError(10, "invalid index definition")
-    kind = _ALIASES.get(str(body.get("type")), body.get("type"))
+    kind = body.get("type")
     if kind in _NOT_EMULATED or body.get("storedValues"):
         raise NotEmulatedError(f"index type {kind} or storedValues")
-    if kind not in ("persistent", "ttl"):
+    if kind not in ("persistent", "hash", "skiplist", "ttl"):
         raise ArangoError(10, f"invalid index type '{kind}'")
     fields = body.get("fields")
     if not isinstance(fields, list) or not fields or not all(isinstance(name, str) and name for name in fields):
         raise ArangoError(10, "invalid index definition: fields must be a non-empty array of attribute names")
     if len(set(fields)) < len(fields) or (kind == "ttl" and len(fields) > 1):
         raise ArangoError(10, "invalid index definition: bad number or repetition of fields")
-    if kind == "persistent":
+    if kind != "ttl":
         made = {"unique": bool(body.get("unique")), "sparse": bool(body.get("sparse")), "cacheEnabled": False}
         return {"type": kind, "fields": fields, **made, "deduplicate": True, "estimates": True}
     seconds: Any = body.get("expireAfter")

@@ -186,4 +186,4 @@ def _conflict(collection: Collection, key: str, index: Index | None = None) -> A
 def duplicate(index: Document | None, existing: Document) -> ArangoError:
     """Error 1210 about `existing`, in the server's words; without an index it is about the primary one."""
     text = f"unique constraint violated - {_where(index or _PRIMARY)}; conflicting key: {existing['_key']}"
-    return ArangoError(1210, text, extra={name: existing[name] for name in ("_id", "_key", "_rev")})
+    return ArangoError(1210, text)

@@ -147,8 +147,9 @@ class Streams:
             else:
                 del self._streams[ident]
 
-    def running(self, user: str) -> list[dict[str, str]]:
-        """A user's open transactions."""
+    def running(self, user: str, database: str) -> list[dict[str, str]]:
+        """A user's open transactions in a database."""
         self.sweep()
-        own = [stream for stream in self._streams.values() if stream.user == user and stream.status == "running"]
+        wanted = (user, database, "running")
+        own = [one for one in self._streams.values() if (one.user, one.database, one.status) == wanted]
         return [{"id": stream.id, "state": "running"} for stream in own]

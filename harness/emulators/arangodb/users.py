@@ -74,13 +74,14 @@ class Users:
         return self.change(name, {"passwd": "", **body})
 
     def change(self, name: str, body: dict[str, Any]) -> User:
-        """Set what the body gives of `passwd`, `active` and `extra`. Raises ArangoError 1703."""
+        """Set what the body gives of `passwd` and `active`, add what it gives of `extra`. Raises ArangoError 1703."""
         user = self.get(name)
         if "passwd" in body:
             user.salt = secrets.token_hex(4)
             user.digest = _digest(user.salt, str(body["passwd"] or ""))
         user.active = user.active if body.get("active") is None else bool(body["active"])
-        user.extra = body.get("extra") or user.extra
+        if isinstance(extra := body.get("extra"), dict):
+            user.extra = {**user.extra, **extra}
         self._save(name, asdict(user))
         return user
 

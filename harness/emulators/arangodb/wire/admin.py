@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from harness.emulators.arangodb import VERSION
 from harness.emulators.arangodb.errors import ArangoError
@@ -12,8 +13,10 @@ PUBLIC = frozenset({("_open", "auth"), ("_admin", "server", "availability")})
 """The paths that nobody is asked for a password at."""
 
 
-def _version(_call: Call) -> Reply:
-    facts = {"server": "arango", "license": "enterprise", "version": VERSION}
+def _version(call: Call) -> Reply:
+    facts: dict[str, Any] = {"server": "arango", "license": "enterprise", "version": VERSION}
+    if call.flag("details"):
+        facts["details"] = {"architecture": "64bit", "platform": "linux", "server-version": VERSION, "mode": "server"}
     return Reply(200, {**facts, "apiVersions": ["v0"], "deprecatedApiVersions": [], "requestedApiVersion": "v0"})
 
 

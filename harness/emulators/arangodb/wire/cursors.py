@@ -122,7 +122,7 @@ def _wrong_put(_call: Call) -> Reply:
 
 
 def _plan(call: Call) -> Reply:
-    query = _read(call)
+    began, query = time.perf_counter(), _read(call)
     trx = call.server.catalog.store.begin()
     try:
         ctx = _context(call, trx, Limits(), lambda _seconds: None)
@@ -130,6 +130,7 @@ def _plan(call: Call) -> Reply:
     finally:
         trx.abort()
     stats = {"rulesExecuted": len(made["rules"]), "rulesSkipped": 0, "plansCreated": 1, "peakMemoryUsage": 0}
+    stats |= {"executionTime": time.perf_counter() - began}
     return ok(plan=made, cacheable=True, warnings=ctx.warnings, stats=stats)
 
 

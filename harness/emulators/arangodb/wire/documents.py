@@ -40,7 +40,9 @@ def changed(call: Call, outcome: Outcome) -> dict[str, Document]:
 def _facts(call: Call, outcome: Outcome) -> Document:
     doc = outcome.new or outcome.old or {}
     facts = {name: doc[name] for name in ("_id", "_key", "_rev")}
-    if outcome.old is not None and outcome.new is not None and outcome.written:
+    if call.method == "POST" and not outcome.written:
+        return facts
+    if outcome.old is not None and outcome.new is not None:
         facts["_oldRev"] = outcome.old["_rev"]
     return facts | changed(call, outcome)
 

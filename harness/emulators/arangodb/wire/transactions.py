@@ -31,7 +31,9 @@ def _finish(call: Call) -> Reply:
 
 ROUTES: Routes = {
     "POST /_api/transaction/begin": _begin,
-    "GET /_api/transaction": lambda call: Reply(200, {"transactions": call.server.streams.running(call.user)}),
+    "GET /_api/transaction": lambda call: Reply(
+        200, {"transactions": call.server.streams.running(call.user, call.database.name)}
+    ),
     "GET /_api/transaction/{id}": _read,
     "PUT /_api/transaction/{id}": _finish,
     "DELETE /_api/transaction/{id}": _finish,

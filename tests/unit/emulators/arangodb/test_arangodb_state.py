@@ -293,6 +293,7 @@ def test_cursor_batches_time_and_retry() -> None:
     assert number_of(cursors.next, idle["id"], "_system") == 1600
     retry = open_one(allow_retry=True)
     again = cursors.next(retry["id"], "_system", "2")
+    assert {"id", "nextBatchId"}.isdisjoint(again)
     assert cursors.next(retry["id"], "_system", "2") == again
     assert number_of(cursors.next, retry["id"], "_system", "5") == 1600
     cursors.close(retry["id"], "_system")

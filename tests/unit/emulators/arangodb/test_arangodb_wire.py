@@ -38,6 +38,7 @@ def db(shared: Any, request: pytest.FixtureRequest) -> Any:
 def test_version_and_health(shared: Any) -> None:
     db = shared.database()
     assert db.version().endswith("+emu")
+    assert db.details()["server-version"] == db.version()
     assert db.properties()["name"] == "_system"
     assert "arangodb_server_statistics_server_uptime_total" in db.metrics()
 
@@ -86,7 +87,8 @@ def test_databases(shared: Any) -> None:
 def test_users_and_rights(shared: Any) -> None:
     system = shared.database()
     system.create_user("eve", "secret", extra={"a": 1})
-    assert system.user("eve")["extra"] == {"a": 1}
+    assert system.update_user("eve", extra={"b": 2})["extra"] == {"a": 1, "b": 2}
+    assert system.replace_user("eve", "secret", extra={"a": 1})["extra"] == {"a": 1}
     eve = shared.client().db("_system", username="eve", password="secret")
     refused = shared.call("GET", "/_api/collection", auth=("eve", "secret"))
     assert refused.status_code == 401
@@ -133,6 +135,9 @@ def test_documents(db: Any) -> None:
     with pytest.raises(DocumentInsertError) as error:
         col.insert({"_key": "a"})
     assert (error.value.http_code, error.value.error_code) == (409, 1210)
+    assert set(error.value.response.body) == {"error", "code", "errorNum", "errorMessage"}
+    ignored = col.insert({"_key": "a"}, overwrite_mode="ignore", return_new=True, return_old=True)
+    assert ignored == {name: made[name] for name in ("_id", "_key", "_rev")}
     updated = col.update({"_key": "a", "x": {"z": 2}, "gone": None}, keep_none=False, return_old=True)
     assert updated["_old_rev"] == made["_rev"]
     assert {k: v for k, v in col.get("a").items() if k[0] != "_"} == {"x": {"y": 1, "z": 2}}
@@ -152,9 +157,16 @@ def test_documents(db: Any) -> None:
 def test_bulk(db: Any) -> None:
     col = db.create_collection("c")
     results = col.insert_many([{"_key": "1"}, {"_key": "1"}, {"_key": "2"}])
-    assert results[1]["errorNum"] == 1210
+    assert isinstance(results[1], DocumentInsertError)
+    assert results[1].error_code == 1210
     assert [doc["_key"] for doc in col.get_many(["1", "2", "3"])] == ["1", "2"]
-    col.update_many([{"_key": "1", "v": 1}, {"_key": "2", "v": 1}])
+    old = col.update_many([{"_key": "1", "v": 1}, {"_key": "2", "v": 1}])
+    assert isinstance(col.update_many([{"_key": "1", "_rev": old[0]["_old_rev"]}])[0], DocumentRevisionError)
+    assert isinstance(
+        col.delete_many([{"_key": "1", "_rev": old[0]["_old_rev"]}], check_rev=True)[0], DocumentRevisionError
+    )
+    [skipped] = col.update_many([{"_key": "1", "v": 0}], version_attribute="v")
+    assert (skipped["_old_rev"], skipped["_rev"]) == (old[0]["_rev"], old[0]["_rev"])
     assert col.update_match({"v": 1}, {"w": 2}) == 2
     assert len(list(col.find({"w": 2}))) == 2
     assert len(list(col.all(skip=1, limit=5))) == 1
@@ -218,7 +230,10 @@ def test_indexes(db: Any) -> None:
     col = db.create_collection("c")
     index = col.add_index({"type": "persistent", "fields": ["n"], "unique": True, "name": "by_n"})
     assert index["isNewlyCreated"]
-    assert not col.add_index({"type": "hash", "fields": ["n"], "unique": True, "name": "by_n"})["isNewlyCreated"]
+    assert not col.add_index({"type": "persistent", "fields": ["n"], "unique": True})["isNewlyCreated"]
+    older = col.add_index({"type": "hash", "fields": ["n"], "unique": True})
+    assert (older["type"], older["isNewlyCreated"]) == ("hash", True)
+    col.delete_index(older["name"])
     col.insert({"_key": "a", "n": 1})
     with pytest.raises(DocumentInsertError) as error:
         col.insert({"_key": "b", "n": 1})
@@ -227,6 +242,7 @@ def test_indexes(db: Any) -> None:
     assert [item["type"] for item in col.indexes()] == ["primary", "persistent"]
     plan = db.aql.explain("FOR d IN c FILTER d.n == 1 RETURN d")
     assert [node["type"] for node in plan["nodes"]][1] == "IndexNode"
+    assert plan["stats"]["executionTime"] > 0
     cursor = db.aql.execute("FOR d IN c FILTER d.n == 1 RETURN d")
     assert cursor.statistics()["scanned_index"] == 1
     assert cursor.statistics()["scanned_full"] == 0
@@ -279,7 +295,7 @@ def test_kill_a_running_query(db: Any) -> None:
     assert error.value.error_code == 1591
 
 
-def test_stream_transactions(db: Any) -> None:
+def test_stream_transactions(shared: Any, db: Any) -> None:
     col = db.create_collection("c")
     one, two = (db.begin_transaction(write="c") for _ in range(2))
     one.collection("c").insert({"_key": "a"})
@@ -290,6 +306,8 @@ def test_stream_transactions(db: Any) -> None:
     assert (error.value.http_code, error.value.error_code) == (409, 1200)
     assert list(one.aql.execute("FOR d IN c RETURN d._key")) == ["a"]
     assert one.transaction_status() == "running"
+    assert {"id": one.transaction_id, "state": "running"} in db.list_transactions()
+    assert shared.database().list_transactions() == []
     one.commit_transaction()
     assert col.has("a")
     assert not two.collection("c").has("a")
