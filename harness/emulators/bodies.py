@@ -19,12 +19,18 @@ class TooLargeError(Exception):
     """A body longer than allowed, as sent or once unpacked."""
 
 
+class CutOffError(TooLargeError):
+    """The client left in the middle of its body: refused like one too large, with nobody there to read the answer."""
+
+
 async def read_body(receive: Receive, limit: int) -> bytes:
-    """The whole body of an ASGI request. Raises TooLargeError past `limit` bytes; the rest is not read."""
+    """The whole body of a request. Raises TooLargeError past `limit` bytes (the rest is not read), or CutOffError."""
     chunks: list[bytes] = []
     size = 0
     while True:
         message = await receive()
+        if message.get("type") == "http.disconnect":
+            raise CutOffError
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
         if size > limit:

@@ -28,7 +28,7 @@ def parse_duration(text: str, units: Mapping[str, int] = UNITS) -> int:
             raise ValueError(f'time: {what} in duration "{text}"')
         total += float(number) * units[unit]
         position = part.end()
-    if not rest or position != len(rest):
+    if not rest or position != len(rest) or total >= 2**63:
         raise ValueError(f'time: invalid duration "{text}"')
     return round(-total if text.startswith("-") else total)
 

@@ -76,7 +76,9 @@ class Authorizer:
             prefixes = self._rules.get(f"{resource}_prefix", {})
             fitting = [prefix for prefix in prefixes if name.startswith(prefix)]
             level = prefixes[max(fitting, key=len)] if fitting else None
-        return (self._default if level is None else LEVELS[level]) >= LEVELS[access]
+        # No default grants `acl`: only a rule or a management token does.
+        default = LEVELS["deny"] if resource == "acl" else self._default
+        return (default if level is None else LEVELS[level]) >= LEVELS[access]
 
     def key(self, key: str, access: str, *, below: bool = False) -> bool:
         """Whether a key may be read or written; with `below` every key that starts with it."""

@@ -28,7 +28,11 @@ def _self(request: Request) -> Answer:
     config: dict[str, Any] = {"Datacenter": settings.datacenter, "NodeName": settings.node, "NodeID": server.node_id}
     config |= {"Revision": "", "Server": True, "Version": settings.profile.reported}
     member = {"Name": settings.node, "Addr": settings.bind, "Port": settings.serf_port, "Status": 1}
-    return Answer({"Config": config, "Member": member, "Meta": {"consul-network-segment": ""}})
+    coord = {"Vec": [0] * 8, "Error": 1.5, "Adjustment": 0, "Height": 1e-05}
+    agent = {"checks": str(len(server.agent.checks)), "services": str(len(server.agent.services))}
+    state = {"leader": "true", "leader_addr": server.raft_address, "server": "true", "known_datacenters": "1"}
+    shown = {"Config": config, "Coord": coord, "Member": member, "Stats": {"agent": agent, "consul": state}}
+    return Answer({**shown, "Meta": {"consul-network-segment": ""}})
 
 
 def _services(request: Request) -> Answer:

@@ -34,6 +34,8 @@ def _nodes(request: Request) -> Answer:
 
 
 def _services(request: Request) -> Answer:
+    if request.query.get("filter") and request.server.settings.profile.modern:
+        raise not_emulated("query option ?filter of services")
     _filtered(request, [])
     found = request.server.catalog.tags_by_service()
     seen = {name: tags for name, tags in found.items() if request.authorizer.visible("service", name)}

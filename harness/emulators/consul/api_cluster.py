@@ -102,7 +102,7 @@ def _need_acl(request: Request) -> None:
 def _create_token(request: Request) -> Answer:
     _need_acl(request)
     body = decode(request.body, TOKEN, "Bad request: Token decoding failed: ")
-    for gap in ("Roles", "ServiceIdentities", "NodeIdentities", "ExpirationTime"):
+    for gap in ("Roles", "ServiceIdentities", "NodeIdentities", "TemplatedPolicies", "ExpirationTime"):
         if body.get(gap):
             raise not_emulated(f"ACL token field {gap}")
     return Answer(to_wire(request.server.acl.create_token(body)))

@@ -102,11 +102,12 @@ def _txn(request: Request) -> Answer:
     other = [name for operation in operations if "KV" not in operation for name in operation]
     if other:
         raise not_emulated(f"transaction operation {other[0]!r}")
-    reads_only = all(operation["KV"].get("Verb") not in WRITES for operation in operations)
+    operations = [operation["KV"] for operation in operations if operation]
+    reads_only = all(operation.get("Verb") not in WRITES for operation in operations)
     headers = {"X-Consul-Knownleader": "true", "X-Consul-Lastcontact": "0"} if reads_only else {}
     meta = {"Index": 0, "LastContact": 0, "KnownLeader": True, "ConsistencyLevel": ""} if reads_only else {}
     try:
-        results = request.server.txn.run([operation["KV"] for operation in operations], request.authorizer)
+        results = request.server.txn.run(operations, request.authorizer)
     except TxnFailed as failed:
         return Answer({"Results": None, "Errors": failed.errors, **meta}, status=409, headers=headers)
     return Answer({"Results": results, "Errors": None, **meta}, headers=headers)

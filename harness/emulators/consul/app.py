@@ -6,6 +6,7 @@ Sources: the API pages on blocking queries, consistency and filtering; header sp
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -25,6 +26,8 @@ WAIT_DEFAULT, WAIT_MAX, JITTER = 300.0, 600.0, 16
 INDEX_HEADERS = "X-Consul-Index", "X-Consul-Knownleader", "X-Consul-Lastcontact"
 FAMILIES = "acl agent catalog config connect coordinate discovery-chain event health internal kv operator query session"
 """First words of the real API's paths: what is below one of them and in no table answers 501."""
+METHOD_GAPS = frozenset({"GET /v1/acl/token/", "PUT /v1/acl/token/"})
+"""What the real API has on a path that is here for other methods: 501 too, and not 405."""
 
 
 def all_routes() -> Routes:
@@ -47,11 +50,13 @@ class App:
         if scope["type"] != "http":
             return
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        path = unquote(scope["raw_path"].decode("latin-1"), errors="surrogateescape")
+        raw = scope["raw_path"].decode("latin-1")
+        path = unquote(raw, errors="surrogateescape")
         pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True, errors="surrogateescape")
         query = dict(reversed(pairs))
         secret = query.get("token") or headers.get("x-consul-token") or headers.get("authorization", "")[7:].strip()
         try:
+            _verify_path(raw)
             rest, endpoint = self._find(scope["method"], path)
             body = await self._body(endpoint, receive)
             tags = [value for name, value in pairs if name == "tag"]
@@ -73,8 +78,12 @@ class App:
             profile = self._server.settings.profile
             raise not_emulated(path) if path.startswith(self._gaps) else ConsulError(profile.unknown_path(path), 404)
         methods = self._routes[base]
+        allow = {"Allow": ",".join(["OPTIONS", *methods])}
+        if method == "OPTIONS":
+            return "", Endpoint(lambda _: Answer(empty=True, headers=allow))
+        if f"{method} {base}" in METHOD_GAPS:
+            raise not_emulated(f"{method} {path}")
         if method not in methods:
-            allow = {"Allow": ",".join(["OPTIONS", *methods])}
             raise ConsulError(f"method {method} not allowed", 405, allow)
         note("consul", f"{method} {base}")
         return path[len(base) :], methods[method]
@@ -84,6 +93,8 @@ class App:
         body, size, more = bytearray(), 0, True
         while more:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ConsulError("unexpected EOF")
             size += len(message.get("body", b""))
             if not limit or size <= limit:
                 body += message.get("body", b"")
@@ -178,6 +189,14 @@ class App:
         await send({"type": "http.response.body", "body": b"" if head else body})
 
 
+def _verify_path(raw: str) -> None:
+    """What Go's server and then Consul refuse: a broken escape, a character that cannot be printed."""
+    if re.search("%(?![0-9A-Fa-f]{2})", raw):
+        raise ConsulError("400 Bad Request", 400, {"Connection": "close"})
+    if not unquote(raw).isprintable():
+        raise ConsulError("", 400)
+
+
 def _verify_options(query: Mapping[str, str]) -> None:
     if "stale" in query and "consistent" in query:
         raise bad_request("Cannot specify ?stale with ?consistent, conflicting semantics.")
@@ -188,7 +207,7 @@ def _verify_options(query: Mapping[str, str]) -> None:
 
 def _blocking_options(query: Mapping[str, str]) -> tuple[int, float]:
     index, wait = query.get("index", ""), query.get("wait", "")
-    if index and not (index.isascii() and index.isdigit()):
+    if index and not (index.isascii() and index.isdigit() and len(index) < 21 and int(index) < 2**64):
         raise bad_request("Invalid index")
     try:
         seconds = parse_seconds(wait) if wait else 0.0

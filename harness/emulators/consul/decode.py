@@ -7,6 +7,7 @@ Source: captured errors of 1.8.7.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -23,6 +24,8 @@ _PLACES = {
 }
 _REST = "*"
 """A field name that stands for every other one: they are ignored where it is given, and refused where not."""
+_EACH = "{}"
+"""The only field of a map: the type of its values, whatever their names."""
 
 Struct = Mapping[str, Any]
 """Field -> `string bool int uint64 duration any []string map[string]string`, a Struct, or a list of one Struct."""
@@ -45,7 +48,8 @@ CHECK = _fields(
 )
 _SERVICE = {
     **_fields(string="Kind ID Address Namespace SocketPath", strings="Tags", pairs="Meta", int="Port"),
-    **_fields(bool="EnableTagOverride", any="TaggedAddresses Proxy Connect Locality"),
+    **_fields(bool="EnableTagOverride", any="Proxy Connect Locality"),
+    "TaggedAddresses": {_EACH: _fields(string="Address", int="Port")},
     "Weights": _fields(int="Passing Warning"),
 }
 AGENT_SERVICE = {**_SERVICE, "Name": "string", "Check": CHECK, "Checks": [CHECK]}
@@ -72,7 +76,7 @@ _KV_OPERATION = _fields(string="Verb Key Value Session Namespace", uint64="Flags
 TXN = [{"KV": _KV_OPERATION, **_fields(any="Node Service Check Session Intention")}]
 TOKEN = {
     **_fields(string="AccessorID SecretID Description", bool="Local", duration="ExpirationTTL"),
-    **_fields(any="Roles ServiceIdentities NodeIdentities ExpirationTime"),
+    **_fields(any="Roles ServiceIdentities NodeIdentities TemplatedPolicies ExpirationTime"),
     "Policies": [_fields(string="ID Name")],
 }
 POLICY = _fields(string="ID Name Description Rules", strings="Datacenters")
@@ -81,17 +85,30 @@ POLICY = _fields(string="ID Name Description Rules", strings="Datacenters")
 def decode(body: bytes, into: Any, prefix: str = "Request decode failed: ") -> Any:
     """The JSON of `body`, checked against a type; absent fields are absent. Raises ConsulError (400) with a cause."""
     try:
-        value = json.loads(body.decode("utf-8", "replace"))
+        # As Go's decoder does: one value, whatever follows it.
+        value, _ = _JSON.raw_decode(body.decode("utf-8", "replace").lstrip(" \t\r\n"))
         return _typed(value, into, "") if value is not None else {}
     except json.JSONDecodeError as error:
         cause = "unexpected EOF" if body.strip() else "EOF"
-        if error.pos < len(error.doc):
+        if error.pos < len(error.doc) and not error.msg.startswith("Unterminated"):
             cause = f"invalid character '{error.doc[error.pos]}' {_PLACES.get(error.msg, error.msg)}"
     except RecursionError:
         cause = "exceeded max depth"
     except ValueError as error:
         cause = str(error)
     raise bad_request(prefix + cause)
+
+
+def _literal(text: str) -> float:
+    """A number with a fraction or exponent, or what Python alone takes for one. Raises ValueError in Go's words."""
+    if text[-1].isalpha():
+        raise ValueError(f"invalid character '{text.lstrip('-')[0]}' looking for beginning of value")
+    if math.isinf(number := float(text)):
+        raise ValueError(f"json: cannot unmarshal number {text} into Go value of type float64")
+    return number
+
+
+_JSON = json.JSONDecoder(parse_float=_literal, parse_constant=_literal)
 
 
 def _typed(value: Any, kind: Any, path: str) -> Any:
@@ -106,12 +123,16 @@ def _typed(value: Any, kind: Any, path: str) -> Any:
         return [_typed(item, "string", path) for item in value if item is not None]
     if kind == "map[string]string" and isinstance(value, dict):
         return {name: _typed(item, "string", path) for name, item in value.items()}
-    if kind != "any" and (type(value) is not _TYPES.get(kind) or (kind == "uint64" and str(value).startswith("-"))):
+    low, high = (0, 2**64) if kind == "uint64" else (-(2**63), 2**63)
+    if kind != "any" and (type(value) is not _TYPES.get(kind) or (type(value) is int and not low <= value < high)):
         _mismatch(value, path, kind)
     return value
 
 
 def _struct(value: dict[str, Any], kind: Struct, path: str) -> dict[str, Any]:
+    if _EACH in kind:
+        zero = {name: _TYPES[each]() for name, each in kind[_EACH].items()}
+        return {name: {**zero, **_typed(item or {}, kind[_EACH], f"{path}.{name}")} for name, item in value.items()}
     known = {name.lower(): name for name in kind}
     if "checkid" in known and "id" in known:
         known["id"] = "CheckID"
@@ -135,7 +156,8 @@ def _mismatch(value: Any, path: str, go: str) -> NoReturn:
 def _duration(value: Any) -> int:
     if isinstance(value, str):
         return parse_duration(value) if value else 0
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    number = int(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    return number if abs(number) < 2**63 else -(2**63)
 
 
 def lock_delay(value: Any) -> int | None:

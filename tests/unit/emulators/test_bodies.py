@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.emulators.bodies import TooLargeError, inflate, read_body
+from harness.emulators.bodies import CutOffError, TooLargeError, inflate, read_body
 
 
 def read(*chunks: bytes, limit: int) -> bytes:
@@ -26,6 +26,19 @@ def test_a_body_is_read_whole_up_to_its_limit() -> None:
     assert read(b"ab", b"", b"cd", limit=4) == b"abcd"
     with pytest.raises(TooLargeError):
         read(b"ab", b"cd", limit=3)
+
+
+def test_a_body_whose_client_leaves_is_not_taken_for_whole() -> None:
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b"ab", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    with pytest.raises(CutOffError):
+        asyncio.run(read_body(receive, 10))
 
 
 @pytest.mark.parametrize(

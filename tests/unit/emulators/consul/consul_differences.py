@@ -127,7 +127,6 @@ REASONS: Mapping[str, tuple[str, ...]] = {
     ),
     "the capture does not hold the snapshot; a real one would be refused with 501": ("misc:121 snapshot restore",),
     "the emulator redirects no path to a cleaner one: 404 and 501": ("kv:114 root",),
-    "OPTIONS is answered 405 with the same Allow": ("kv:18 OPTIONS",),
     "a failed read carries no index headers": (
         "session:7 info bad id",
         "catalog_health:30 health dc bad",

@@ -58,6 +58,11 @@ def test_the_default_policy_covers_what_no_rule_does() -> None:
     assert not authorizer(default="deny").key("x", "read")
 
 
+def test_no_default_policy_grants_access_control_itself() -> None:
+    assert not authorizer(default="allow").allows("acl", "read")
+    assert authorizer('acl = "read"', default="allow").allows("acl", "read")
+
+
 @pytest.mark.parametrize(
     ("rules", "words"),
     [

@@ -98,16 +98,24 @@ def test_what_is_not_emulated_says_so(emulator: Emulator) -> None:
         "/v1/kv/a/../b",
         "/v1/agent/maintenance",
         "/v1/health/ingress/x",
+        "/v1/acl/token/x",
     ):
         reply = emulator.get(path)
         assert (reply.status, path in reply.text) == (501, True)
-    for path in ("/v1/kv/a?near=_agent", "/v1/catalog/nodes?node-meta=a:b", "/v1/event/fire/x?node=a"):
+    for path in (
+        "/v1/kv/a?near=_agent",
+        "/v1/catalog/nodes?node-meta=a:b",
+        "/v1/event/fire/x?node=a",
+        "/v1/catalog/services?filter=a",
+    ):
         assert emulator.call("PUT" if "fire" in path else "GET", path).status == 501
     assert emulator.put("/v1/txn", [{"Node": {}}]).status == 501
 
 
 def test_newer_versions_answer_otherwise(emulator: Emulator) -> None:
-    assert emulator.get("/v1/agent/self").json["Config"]["Version"] == "1.22.0+emu"
+    agent = emulator.get("/v1/agent/self").json
+    assert agent["Config"]["Version"] == "1.22.0+emu"
+    assert agent["Stats"]["consul"]["leader_addr"] == emulator.get("/v1/status/leader").json
     gone = emulator.put("/v1/agent/service/deregister/nope")
     assert (gone.status, gone.text.split(".")[0]) == (404, 'Unknown service ID "nope"')
     assert emulator.put("/v1/agent/check/pass/nope").status == 404
@@ -148,7 +156,13 @@ def raw(emulator: Emulator, data: bytes) -> bytes:
         (b"PUT /v1/txn HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n{", b"400"),
         (b"PUT /v1/agent/service/register HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n\xff\xfe", b"400"),
         (b"GET /v1/kv/%zz%ff%00?index=%ff HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
-        (b"GET /v1/kv/%00%c3 HTTP/1.1\r\nHost: x\r\n\r\n", b"404"),
+        (b"GET /v1/kv/%00%c3 HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
+        (b"GET /v1/kv/%c3 HTTP/1.1\r\nHost: x\r\n\r\n", b"404"),
+        (b"PUT /v1/kv/a%zz HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", b"400"),
+        (b"OPTIONS /v1/kv/a HTTP/1.1\r\nHost: x\r\n\r\n", b"200"),
+        (b"GET /v1/kv/a?index=99999999999999999999 HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
+        (b"GET /v1/kv/a?index=1&wait=99999999999h HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
+        (b"PUT /v1/txn HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n[{}]", b"200"),
         (b"PUT /v1/catalog/register HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n[[[[", b"400"),
     ],
 )
@@ -157,6 +171,11 @@ def test_malformed_requests_get_an_error_and_the_emulator_goes_on(
 ) -> None:
     assert raw(emulator, data).split(b" ")[1] == status
     assert emulator.get("/v1/status/leader").status == 200
+
+
+def test_a_body_that_breaks_off_is_not_stored(emulator: Emulator) -> None:
+    assert raw(emulator, b"PUT /v1/kv/torn HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc") == b""
+    assert emulator.get("/v1/kv/torn").status == 404
 
 
 def test_deeply_nested_json_is_refused(emulator: Emulator) -> None:

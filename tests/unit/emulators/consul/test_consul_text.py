@@ -34,6 +34,15 @@ CONFIG = Path(__file__).resolve().parents[4] / "compose/config/consul/consul.jso
         ('{"Port":1.5}', "json: cannot unmarshal number into Go struct field .Port of type int"),
         ('{"Tags":"a"}', "json: cannot unmarshal string into Go struct field .Tags of type []string"),
         ('{"Check":{"TTL":"10"}}', 'time: missing unit in duration "10"'),
+        ('{"Check":{"TTL":"9999999999999h"}}', 'time: invalid duration "9999999999999h"'),
+        ('{"Port":9223372036854775808}', "json: cannot unmarshal number into Go struct field .Port of type int"),
+        ('{"Port":NaN}', "invalid character 'N' looking for beginning of value"),
+        ('{"Connect":1e400}', "json: cannot unmarshal number 1e400 into Go value of type float64"),
+        ('{"Name":"a', "unexpected EOF"),
+        (
+            '{"TaggedAddresses":{"lan":5}}',
+            "json: cannot unmarshal number into Go struct field .TaggedAddresses.lan of type object",
+        ),
     ],
 )
 def test_bodies_go_would_refuse(body: str, error: str) -> None:
@@ -49,7 +58,10 @@ def test_bodies_in_any_letter_case() -> None:
         "EnableTagOverride": True,
         "Check": {"TTL": S, "DeregisterCriticalServiceAfter": 2 * S},
     }
-    assert decode(b'{"Unknown":1}', SESSION) == {}
+    assert decode(b'{"Unknown":1} and the rest', SESSION) == {}
+    tagged = decode(b'{"tagged_addresses":{"lan":{"address":"a"},"wan":null}}', AGENT_SERVICE)["TaggedAddresses"]
+    assert tagged == {"lan": {"Address": "a", "Port": 0}, "wan": {"Address": "", "Port": 0}}
+    assert decode(b'{"Check":{"TTL":1e300}}', AGENT_SERVICE)["Check"]["TTL"] < 0
     assert decode(b'[{"kv":{"verb":"set"}},null]', TXN) == [{"KV": {"Verb": "set"}}]
 
 
