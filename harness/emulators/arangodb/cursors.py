@@ -64,8 +64,10 @@ class Cursors:
         return cursor
 
     def next(self, ident: str, database: str, batch: str = "") -> dict[str, Any]:
-        """The next batch; by its number also the last one again where retry is allowed. Raises ArangoError 1600."""
+        """The next batch; by its number the last one again, if retry is allowed. Raises ArangoError 1600, 400."""
         cursor = self._get(ident, database)
+        if not cursor.allow_retry and batch == str(cursor.batch):
+            raise ArangoError(400, "retry is not allowed for this cursor")
         if cursor.previous is not None and batch == str(cursor.batch):
             cursor.deadline = self._clock() + cursor.ttl
             return cursor.previous

@@ -25,6 +25,7 @@ _TEXTS = {
     1233: "edge attribute missing or invalid",
     1500: "query killed",
     1502: "query is empty",
+    1524: "too much nesting or too many objects",
     1591: "query not found",
     1600: "cursor not found",
     1621: "invalid schema",

@@ -35,6 +35,8 @@ def _prepare(body: Any) -> Document:
     if not isinstance(body, dict):
         raise ArangoError(10, "invalid index definition")
     kind = body.get("type")
+    if not isinstance(body.get("name", ""), str):
+        raise ArangoError(10, "index name must be a string")
     if kind in _NOT_EMULATED or body.get("storedValues"):
         raise NotEmulatedError(f"index type {kind} or storedValues")
     if kind not in ("persistent", "hash", "skiplist", "ttl"):

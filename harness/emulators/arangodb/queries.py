@@ -46,9 +46,7 @@ class Queries:
             context.killed = True
 
     def kill(self, ident: str) -> None:
-        """Ask a query to end with 1500. Raises ArangoError 1591, or 10 for what is no id."""
-        if not ident.isdigit():
-            raise ArangoError(10, "invalid query id")
+        """Ask a query to end with 1500. Raises ArangoError 1591."""
         if ident not in self._running:
             raise ArangoError(1591)
         self._running[ident][0].killed = True

@@ -85,7 +85,7 @@ def span(low: Any, high: Any) -> range:
 def make_range(low: Any, high: Any) -> list[int]:
     """`low..high` as an array. Raises ArangoError 1504 for far too many numbers."""
     numbers = span(low, high)
-    if len(numbers) > _MAX_RANGE:
+    if abs(numbers.stop - numbers.start) > _MAX_RANGE:
         raise ArangoError(1504, "number out of range")
     return list(numbers)
 

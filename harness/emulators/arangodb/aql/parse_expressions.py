@@ -36,7 +36,7 @@ class ExpressionParser(TokenReader, ABC):
         before, self._no_in = self._no_in, no_in
         self._depth += 1
         if self._depth > _MAX_NESTING:
-            raise ArangoError(1524, "too much nesting or too many objects")
+            raise ArangoError(1524)
         result = self._ternary()
         self._depth -= 1
         self._no_in = before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
+from harness.emulators.arangodb.aql.values import read_json
 from harness.emulators.arangodb.errors import ArangoError
 
 _KEYWORDS_TEXT = """
@@ -78,10 +79,11 @@ def _unescape(text: str) -> str:
 
 
 def _number(text: str) -> int | float:
-    if text[:2].lower() in ("0x", "0b"):
-        return int(text, 0)
-    value = float(text) if set(text) & set(".eE") else int(text)
-    return value if value < 2**63 else float(value)
+    try:
+        value = int(text, 0) if text[:2].lower() in ("0x", "0b") else read_json(text)
+        return value if value < 2**63 else float(value)
+    except (ValueError, OverflowError):
+        raise ArangoError(1504, "number out of range") from None
 
 
 def syntax_error(text: str, token: Token) -> ArangoError:

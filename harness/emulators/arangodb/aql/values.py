@@ -86,7 +86,7 @@ def to_number(value: Any) -> int | float:
     if value is True:
         return 1
     if isinstance(value, str) and _NUMBER.match(value):
-        number = float(value)
+        number = float(tidy(float(value)) or 0)
         return int(number) if number.is_integer() and abs(number) < 2**53 else number
     return to_number(value[0]) if isinstance(value, list) and len(value) == 1 else 0
 
@@ -94,6 +94,25 @@ def to_number(value: Any) -> int | float:
 def tidy(number: float) -> int | float | None:
     """A result of arithmetic as AQL keeps it: NaN and infinity become null."""
     return number if math.isfinite(number) else None
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError("number out of range")
+    return number
+
+
+def _whole(text: str) -> int | float:
+    number = int(text) if len(text) <= 20 else 2**64
+    return number if -(2**63) <= number < 2**64 else _finite(text)
+
+
+_JSON = json.JSONDecoder(parse_float=_finite, parse_int=_whole, parse_constant=_finite)
+
+
+def read_json(text: str) -> Any:
+    """The value of a JSON text; a whole number of more than 64 bits is a double. Raises ValueError, RecursionError."""
+    return _JSON.decode(text)
 
 
 def to_string(value: Any) -> str:

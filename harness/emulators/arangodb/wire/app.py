@@ -17,6 +17,7 @@ from harness.emulators.arangodb.server import Server
 from harness.emulators.arangodb.wire.admin import PUBLIC
 from harness.emulators.arangodb.wire.call import Call, Handler, Reply
 from harness.emulators.arangodb.wire.routes import Router
+from harness.emulators.bodies import Receive, TooLargeError, read_body
 
 _LOGGER = logging.getLogger("arangodb")
 _BASE_HEADERS = (
@@ -30,7 +31,6 @@ _TRX_WAIT_SECONDS = 8
 _RETRY_SECONDS = 0.01
 _MAX_BODY = 512 * 1024 * 1024
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class App:
@@ -46,9 +46,13 @@ class App:
         self._server.requests += 1
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
-            reply = await self._answer(scope, headers, await _body(receive))
+            reply = await self._answer(scope, headers, await read_body(receive, _MAX_BODY))
         except ArangoError as error:
             reply = _error_reply(error)
+        except TooLargeError:
+            reply = _error_reply(ArangoError(400, "maximal body size exceeded", status=413))
+        except RecursionError:
+            reply = _error_reply(ArangoError(1524))
         except Exception as error:
             _LOGGER.exception("internal error in %s %s", scope["method"], scope["path"])
             reply = _error_reply(ArangoError(4, f"internal error: {type(error).__name__}"))
@@ -101,17 +105,6 @@ class App:
                 return work()
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, locked)
-
-
-async def _body(receive: Receive) -> bytes:
-    content, more = b"", True
-    while more:
-        message = await receive()
-        content += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(content) > _MAX_BODY:
-            raise ArangoError(400, "maximal body size exceeded", status=413)
-    return content
 
 
 def _error_reply(error: ArangoError) -> Reply:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any
 
+from harness.emulators.arangodb.aql.values import read_json
 from harness.emulators.arangodb.catalog import SYSTEM, Database
 from harness.emulators.arangodb.collection import Collection
 from harness.emulators.arangodb.errors import ArangoError, NotEmulatedError
@@ -52,17 +52,17 @@ class Call:
         """A boolean query parameter: 1, true, yes, on and y are true."""
         return self.params[name].lower() in _TRUE if name in self.params else default
 
-    def text(self) -> str:
-        """The body. Raises NotEmulatedError for a compressed one."""
+    def text(self, errors: str = "replace") -> str:
+        """The body; `errors` says what to do about what is not UTF-8. Raises NotEmulatedError for a compressed one."""
         encoding = self.headers.get("content-encoding", "identity")
         if encoding != "identity":
             raise NotEmulatedError(f"request bodies with content-encoding {encoding}")
-        return self.content.decode("utf-8", "replace")
+        return self.content.decode("utf-8", errors)
 
     def json(self) -> Any:
         """The body's value. Raises ArangoError 600."""
         try:
-            return json.loads(self.text(), parse_constant=_no_constant)
+            return read_json(self.text("strict"))
         except (ValueError, RecursionError):
             raise ArangoError(600) from None
 
@@ -147,10 +147,6 @@ class Call:
     def waits(self, collection: Collection) -> bool:
         """Whether the write has to reach the disk first."""
         return bool(collection.facts["waitForSync"]) or self.flag("waitForSync")
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(name)
 
 
 Handler = Callable[[Call], Reply | Awaitable[Reply]]

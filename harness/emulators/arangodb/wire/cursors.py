@@ -45,12 +45,15 @@ class _Query:
     body: dict[str, Any]
 
     def limits(self, call: Call) -> Limits:
-        defaults, options = call.server.options, self.options
+        """What the request asks for, as far as it is a number, else the server's own."""
+        given = {"memoryLimit": self.body.get("memoryLimit"), **self.options}
+        defaults = call.server.options
+        asked = {name: value for name, value in given.items() if is_number(value) and value >= 0}
         return Limits(
-            max_runtime=options.get("maxRuntime") or defaults.max_runtime,
-            memory=self.body.get("memoryLimit") or options.get("memoryLimit") or defaults.memory_limit,
-            max_warnings=options.get("maxWarningCount", 10),
-            fail_on_warning=bool(options.get("failOnWarning")),
+            max_runtime=asked.get("maxRuntime") or defaults.max_runtime,
+            memory=asked.get("memoryLimit") or defaults.memory_limit,
+            max_warnings=asked.get("maxWarningCount", 10),
+            fail_on_warning=bool(self.options.get("failOnWarning")),
         )
 
 
@@ -129,7 +132,12 @@ def _plan(call: Call) -> Reply:
         made = explain(ctx, query.text, query.bind)
     finally:
         trx.abort()
-    stats = {"rulesExecuted": len(made["rules"]), "rulesSkipped": 0, "plansCreated": 1, "peakMemoryUsage": 0}
+    stats: dict[str, float] = {
+        "rulesExecuted": len(made["rules"]),
+        "rulesSkipped": 0,
+        "plansCreated": 1,
+        "peakMemoryUsage": 0,
+    }
     stats |= {"executionTime": time.perf_counter() - began}
     return ok(plan=made, cacheable=True, warnings=ctx.warnings, stats=stats)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from harness.emulators.arangodb.aql.values import read_json
 from harness.emulators.arangodb.documents import WriteOptions
 from harness.emulators.arangodb.errors import ArangoError, LockBusyError, NotEmulatedError
 from harness.emulators.arangodb.wire.call import Call, Reply, Routes
@@ -14,8 +14,8 @@ _MODES = {"error": "conflict", "update": "update", "replace": "replace", "ignore
 
 def _line(line: str) -> Any:
     try:
-        return json.loads(line)
-    except ValueError:
+        return read_json(line)
+    except (ValueError, RecursionError):
         return None
 
 

@@ -288,6 +288,8 @@ def test_cursor_batches_time_and_retry() -> None:
     last = cursors.next(first["id"], "_system")
     assert (last["result"], last["hasMore"], "id" in last) == ([3], False, False)
     assert number_of(cursors.next, first["id"], "_system") == 1600
+    again = open_one()
+    assert number_of(cursors.next, again["id"], "_system", "1") == 400
     idle = open_one()
     clock.now += 31
     assert number_of(cursors.next, idle["id"], "_system") == 1600

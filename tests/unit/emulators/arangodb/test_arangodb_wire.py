@@ -209,7 +209,16 @@ def test_bad_input_is_answered_and_survived(shared: Any) -> None:
         ("POST", "/_api/gharial", b'{"name":"q","edgeDefinitions":[1]}', 400, 1922, {}),
         ("POST", "/_api/database", b'{"name":"zz","users":[1]}', 400, 10, {}),
         ("POST", "/_api/collection", b'{"name":"z","schema":{"rule":{"properties":1}}}', 400, 1621, {}),
-        ("POST", "/_api/document/c", b"\xff\xfe", 400, 600, {}),
+        ("POST", "/_api/document/c", b'{"a":"\xff"}', 400, 600, {}),
+        ("POST", "/_api/document/c", b'{"a":1e400}', 400, 600, {}),
+        ("POST", "/_api/document/c", b'{"a":NaN}', 400, 600, {}),
+        ("POST", "/_api/document/c", b'{"a":' + b"9" * 5000 + b"}", 400, 600, {}),
+        ("POST", "/_api/cursor", b'{"query":"RETURN 1e999"}', 400, 1504, {}),
+        ("POST", "/_api/cursor", b'{"query":"RETURN 1e300..2e300"}', 400, 1504, {}),
+        ("POST", "/_api/cursor", b'{"query":"RETURN ' + b"9" * 400 + b'"}', 400, 1504, {}),
+        ("POST", "/_api/cursor", b'{"query":"RETURN ' + b"!" * 5000 + b'1"}', 400, 1524, {}),
+        ("POST", "/_api/cursor", b'{"query":"RETURN ' + b"1+" * 5000 + b'1"}', 400, 1524, {}),
+        ("POST", "/_api/index?collection=c", b'{"type":"persistent","fields":["a"],"name":5}', 400, 10, {}),
         ("POST", "/_api/document/c", b"{}", 501, 9, {"content-encoding": "gzip"}),
         ("PUT", "/_api/collection/c/rename", b'{"name":"d"}', 501, 9, {}),
         ("GET", "/_api/query/slow", b"", 501, 9, {}),
@@ -218,12 +227,26 @@ def test_bad_input_is_answered_and_survived(shared: Any) -> None:
         ("POST", "/_api/explain", b'{"query":"RETURN 1","options":{"allPlans":true}}', 501, 9, {}),
         ("POST", "/_api/index?collection=c", b'{"type":"inverted","fields":["a"]}', 501, 9, {}),
         ("POST", "/_api/cursor/1", b"", 404, 1600, {}),
+        ("DELETE", "/_api/query/x", b"", 404, 1591, {}),
     ]
     shared.call("POST", "/_api/collection", json={"name": "c"})
     for method, path, body, status, number, headers in cases:
         reply = shared.call(method, path, data=body, headers=headers)
         assert (reply.status_code, reply.json()["errorNum"]) == (status, number), (method, path, reply.text)
     assert shared.call("GET", "/_api/version").status_code == 200
+
+
+def test_options_that_are_no_numbers_are_not_heeded(http: Any, servers: Any) -> None:
+    call = http(servers())
+    for options in ({"maxRuntime": "x"}, {"maxWarningCount": "x"}, {"memoryLimit": []}):
+        assert call("POST", "/_api/cursor", {"query": "RETURN 1/0", "options": options})[1]["result"] == [None]
+
+
+def test_a_whole_number_of_more_than_64_bits_is_a_double(http: Any, servers: Any) -> None:
+    call = http(servers())
+    for given, kept in ((10**30, 1e30), (2**64 - 1, 2**64 - 1), (-(2**63) - 1, -(2.0**63))):
+        [row] = call("POST", "/_api/cursor", {"query": "RETURN @n", "bindVars": {"n": given}})[1]["result"]
+        assert (row, type(row)) == (kept, type(kept))
 
 
 def test_indexes(db: Any) -> None:

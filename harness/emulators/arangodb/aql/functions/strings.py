@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.emulators.arangodb.aql.context import AqlWarning
 from harness.emulators.arangodb.aql.operators import like, regex
-from harness.emulators.arangodb.aql.values import to_number, to_string, truth
+from harness.emulators.arangodb.aql.values import read_json, to_number, to_string, truth
 
 _SPACE = " \t\r\n\0\x0b"
 
@@ -73,7 +73,7 @@ def _starts_with(text: Any, prefix: Any) -> bool:
 
 def _json_parse(text: Any) -> Any:
     try:
-        return json.loads(text)
+        return read_json(text)
     except (TypeError, ValueError):
         raise AqlWarning(1542, "invalid argument type in call to function 'JSON_PARSE()'") from None
 
