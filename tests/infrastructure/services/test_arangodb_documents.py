@@ -88,8 +88,7 @@ def test_a_key_is_given_to_one_of_many_inserts(call: Call) -> None:
     assert len(won) == 1, answers
     assert lost <= {(409, 1210), (409, 1200)}
     assert call("GET", "document/things/one").json()["by"] == won[0]
-    again = call("POST", "document/things", {"_key": "one"})
-    assert (*verdict(again), again.json()["_id"]) == (409, 1210, "things/one")
+    assert verdict(call("POST", "document/things", {"_key": "one"})) == (409, 1210)
 
 
 @pytest.mark.parametrize("method", ["PATCH", "PUT", "DELETE"])
