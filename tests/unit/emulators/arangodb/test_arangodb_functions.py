@@ -32,25 +32,20 @@ from harness.emulators.arangodb.errors import NotEmulatedError
         ("CONTAINS('foobar', 'ob', true)", 2),
         ("TRIM('  x ')", "x"),
         ("SUBSTRING('holy guacamole!', -5, 4)", "mole"),
-        ("SUBSTITUTE('the quick', {the: 'a', quick: 'slow'})", "a slow"),
         ("SPLIT('a,b,c', ',', 2)", ["a", "b"]),
         ("RIGHT('abc', 2)", "bc"),
         ("STARTS_WITH('abc', ['x', 'a'])", True),
         ("JSON_PARSE('{\"a\":1}')", {"a": 1}),
         ("JSON_STRINGIFY({a: [1]})", '{"a":[1]}'),
-        ("MD5('foobar')", "3858f62230ac3c915f300c664312c63f"),
         ("ATTRIBUTES({b: 1, a: 2, _x: 3}, true, true)", ["a", "b"]),
         ("HAS({a: null}, 'a')", True),
         ("KEEP({a: 1, b: 2}, 'a')", {"a": 1}),
         ("MERGE({a: 1}, {b: 2}, {a: 3})", {"a": 3, "b": 2}),
-        ("MERGE_RECURSIVE({a: {x: 1}}, {a: {y: 2}})", {"a": {"x": 1, "y": 2}}),
-        ("ZIP(['a', 'b'], [1, 2])", {"a": 1, "b": 2}),
         ("PARSE_IDENTIFIER('c/k')", {"collection": "c", "key": "k"}),
         ("ROUND(-0.5)", 0),
         ("ROUND(2.5)", 3),
         ("MEDIAN([1, 2, 3, 4])", 2.5),
         ("PERCENTILE([1, 2, 3, 4], 50)", 2),
-        ("STDDEV([1, 3])", 1.0),
         ("SQRT(-1)", None),
         ("RANGE(1, 2, 0.5)", [1, 1.5, 2]),
         ("SUM([])", 0),
@@ -69,7 +64,6 @@ from harness.emulators.arangodb.errors import NotEmulatedError
         ("DATE_DIFF('2020-01-01', '2020-01-02T12:00', 'd', true)", 1.5),
         ("DATE_TRUNC('2020-05-17T13:14:15', 'month')", "2020-05-01T00:00:00.000Z"),
         ("DATE_TRUNC('2024-05-15', 'week')", "2024-05-13T00:00:00.000Z"),
-        ("DATE_ROUND('2020-05-17T13:14:15Z', 15, 'minutes')", "2020-05-17T13:00:00.000Z"),
         ("DATE_ISO8601('2020-01-01T02:00:00+02:00')", "2020-01-01T00:00:00.000Z"),
         ("DATE_SUBTRACT('2024-03-31', 1, 'month')", "2024-03-02T00:00:00.000Z"),
         ("IS_DATESTRING('2020-01') && !IS_DATESTRING('20200101')", True),
@@ -97,8 +91,6 @@ def test_a_function_that_is_not_emulated_is_named(aql: Any, name: str) -> None:
 
 
 def test_a_value_a_function_has_no_meaning_for_is_null_with_a_warning(aql: Any) -> None:
-    answer = aql.answer(
-        "RETURN [FIRST(1), KEEP('x', 'y'), ZIP([1], []), PARSE_KEY('x'), DATE_YEAR([]), RANGE(1, 2, 0)]"
-    )
-    assert answer.rows == [[None] * 6]
-    assert [warning["code"] for warning in answer.extra["warnings"]] == [1542] * 6
+    answer = aql.answer("RETURN [FIRST(1), KEEP('x', 'y'), PARSE_KEY('x'), DATE_YEAR([]), RANGE(1, 2, 0)]")
+    assert answer.rows == [[None] * 5]
+    assert [warning["code"] for warning in answer.extra["warnings"]] == [1542] * 5

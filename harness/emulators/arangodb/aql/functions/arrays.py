@@ -105,5 +105,4 @@ ARRAYS: Mapping[str, Callable[..., Any]] = {
     "REMOVE_VALUE": lambda items, value: [item for item in array(items) if not equal(item, value)],
     "REMOVE_VALUES": lambda items, values: [item for item in array(items) if not contains(item, values)],
     "COUNT_DISTINCT": lambda items: len(unique(array(items))),
-    "COUNT_UNIQUE": lambda items: len(unique(array(items))),
 }

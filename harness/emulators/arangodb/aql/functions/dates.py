@@ -90,14 +90,6 @@ def _trunc(date: Any, unit: Any) -> str:
     return _text(moment - timedelta(milliseconds=millis(moment) % _MILLIS[name]))
 
 
-def _round(date: Any, amount: Any, unit: Any) -> str:
-    """Down to a multiple of so many units: the bucket of a time series."""
-    size = int(to_number(amount) * _MILLIS.get(_unit(unit), 0))
-    if size <= 0:
-        raise _invalid()
-    return _text(parse(millis(parse(date)) // size * size))
-
-
 def is_datestring(value: Any) -> bool:
     """Whether this text is a date."""
     try:
@@ -126,5 +118,4 @@ DATES: Mapping[str, Callable[..., Any]] = {
     "DATE_SUBTRACT": lambda date, amount, unit: _add(date, amount, unit, -1),
     "DATE_DIFF": _diff,
     "DATE_TRUNC": _trunc,
-    "DATE_ROUND": _round,
 }

@@ -38,20 +38,6 @@ def mean(kept: Numbers) -> Any:
     return sum(kept) / len(kept) if kept else None
 
 
-def variance(kept: Numbers, sample: int = 0) -> Any:
-    """The variance of a population, or (with `sample` 1) of a sample; null of too few."""
-    if len(kept) <= sample:
-        return None
-    middle = sum(kept) / len(kept)
-    return sum((item - middle) ** 2 for item in kept) / (len(kept) - sample)
-
-
-def deviation(kept: Numbers, sample: int = 0) -> Any:
-    """The square root of the variance."""
-    found = variance(kept, sample)
-    return None if found is None else math.sqrt(found)
-
-
 def extreme(pick: Callable[..., Any]) -> Callable[[list[Any]], Any]:
     """`min` or `max` in AQL's order, without nulls."""
     return lambda items: pick((item for item in items if item is not None), key=sort_key, default=None)
@@ -97,11 +83,5 @@ NUMBERS: Mapping[str, Callable[..., Any]] = {
     "AVERAGE": lambda items: mean(_numbers(items)),
     "MEDIAN": _median,
     "PERCENTILE": _percentile,
-    "VARIANCE": lambda items: variance(_numbers(items)),
-    "VARIANCE_POPULATION": lambda items: variance(_numbers(items)),
-    "VARIANCE_SAMPLE": lambda items: variance(_numbers(items), 1),
-    "STDDEV": lambda items: deviation(_numbers(items)),
-    "STDDEV_POPULATION": lambda items: deviation(_numbers(items)),
-    "STDDEV_SAMPLE": lambda items: deviation(_numbers(items), 1),
     "RANGE": _range,
 }

@@ -42,22 +42,6 @@ def _merge(doc: Any, *docs: Any) -> dict[str, Any]:
     return {name: value for one in _documents((doc, *docs)) for name, value in one.items()}
 
 
-def _merge_recursive(doc: Any, *docs: Any) -> dict[str, Any]:
-    """All attributes, objects merged in depth."""
-    made: dict[str, Any] = {}
-    for one in _documents((doc, *docs)):
-        for name, value in one.items():
-            both = isinstance(made.get(name), dict) and isinstance(value, dict)
-            made[name] = _merge_recursive(made[name], value) if both else value
-    return made
-
-
-def _zip(names: Any, items: Any) -> dict[str, Any]:
-    if not isinstance(names, list) or not isinstance(items, list) or len(names) != len(items):
-        raise AqlWarning(1542, "invalid argument type in call to function 'ZIP()'")
-    return {to_string(name): value for name, value in zip(names, items, strict=True)}
-
-
 def _ident(value: Any) -> tuple[str, str]:
     ident = value.get("_id") if isinstance(value, dict) else value
     if not isinstance(ident, str) or ident.count("/") != 1:
@@ -74,9 +58,6 @@ OBJECTS: Mapping[str, Callable[..., Any]] = {
     "KEEP": _keep,
     "UNSET": _unset,
     "MERGE": _merge,
-    "MERGE_RECURSIVE": _merge_recursive,
-    "ZIP": _zip,
     "PARSE_IDENTIFIER": lambda value: dict(zip(("collection", "key"), _ident(value), strict=True)),
     "PARSE_KEY": lambda value: _ident(value)[1],
-    "PARSE_COLLECTION": lambda value: _ident(value)[0],
 }

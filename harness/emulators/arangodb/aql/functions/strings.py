@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import uuid
@@ -43,20 +42,6 @@ def _substring(text: Any, offset: Any, count: Any = None) -> str:
     return plain[at:] if count is None else plain[at : at + max(int(to_number(count)), 0)]
 
 
-def _substitute(text: Any, search: Any, replacement: Any = "") -> str:
-    """With search values replaced: one, each of an array by its partner, or the keys of an object by its values."""
-    pairs = {to_string(search): to_string(replacement)}
-    if isinstance(search, dict):
-        pairs = {key: to_string(value) for key, value in search.items()}
-    elif isinstance(search, list):
-        values = replacement if isinstance(replacement, list) else [replacement] * len(search)
-        padded = [*values, *[""] * len(search)]
-        pairs = {to_string(key): to_string(value) for key, value in zip(search, padded, strict=False)}
-    alternatives = "|".join(re.escape(key) for key in sorted(pairs, key=len, reverse=True) if key)
-    plain = to_string(text)
-    return re.sub(alternatives, lambda match: pairs[match.group()], plain) if alternatives else plain
-
-
 def _split(text: Any, separator: Any = None, limit: Any = None) -> Any:
     """The parts between separators, at most `limit` of them."""
     plain = to_string(text)
@@ -78,10 +63,6 @@ def _json_parse(text: Any) -> Any:
         raise AqlWarning(1542, "invalid argument type in call to function 'JSON_PARSE()'") from None
 
 
-def _digest(name: str) -> Callable[[Any], str]:
-    return lambda text: hashlib.new(name, to_string(text).encode(), usedforsecurity=False).hexdigest()
-
-
 STRINGS: Mapping[str, Callable[..., Any]] = {
     "CONCAT": lambda *parts: _join("", *parts),
     "CONCAT_SEPARATOR": _join,
@@ -92,7 +73,6 @@ STRINGS: Mapping[str, Callable[..., Any]] = {
     "LTRIM": lambda text, letters=_SPACE: to_string(text).lstrip(to_string(letters)),
     "RTRIM": lambda text, letters=_SPACE: to_string(text).rstrip(to_string(letters)),
     "SUBSTRING": _substring,
-    "SUBSTITUTE": _substitute,
     "SPLIT": _split,
     "LEFT": lambda text, count: _substring(text, 0, count),
     "RIGHT": lambda text, count: to_string(text)[max(len(to_string(text)) - int(to_number(count)), 0) :],
@@ -102,8 +82,5 @@ STRINGS: Mapping[str, Callable[..., Any]] = {
     "CHAR_LENGTH": lambda text: len(to_string(text)),
     "JSON_PARSE": _json_parse,
     "JSON_STRINGIFY": lambda value: json.dumps(value, separators=(",", ":"), ensure_ascii=False),
-    "MD5": _digest("md5"),
-    "SHA1": _digest("sha1"),
-    "SHA256": _digest("sha256"),
     "UUID": lambda: str(uuid.uuid4()),
 }
