@@ -61,5 +61,12 @@ def test_a_machine_that_holds_up_every_client_once_is_no_fault() -> None:
         witness.disturbed()(CALM, once)
 
 
+def test_some_slow_operations_among_many_are_no_fault() -> None:
+    many = [ok("add", n, n, n + 0.005) for n in range(33, 60)]
+    with pytest.raises(NotYet, match="33 operations, none failed, 3 over 250 ms"):
+        witness.disturbed()(CALM, [*SLOW, *many, *many[:3]])
+    assert "3 operations" in witness.disturbed()(CALM, [*SLOW, *many[:12]])
+
+
 def test_a_fact_is_asked_of_somebody_else() -> None:
     assert witness.fact(lambda: "leader is b")([], []) == "leader is b"
