@@ -23,6 +23,7 @@ from typing import Any
 
 from harness.experiments.standstill import STILL
 from harness.journal import EXPERIMENT_FINISHED, FILE_NAME, LEFT_BEHIND, RUN_STARTED, TEST_FINISHED, Event, read
+from harness.report.read import BAD
 
 ROOT = Path(__file__).parents[1]
 WANTED = 25
@@ -112,7 +113,7 @@ def experiments_of(events: Iterable[Event]) -> dict[str, Experiment]:
 def red_of(events: Iterable[Event]) -> tuple[str, ...]:
     """The tests that were red."""
     return tuple(str(event["test"]) for event in events
-                 if event.type == TEST_FINISHED and event["outcome"] in {"failed", "error"})  # fmt: skip
+                 if event.type == TEST_FINISHED and event["outcome"] in BAD)  # fmt: skip
 
 
 def skipped_of(events: Iterable[Event]) -> Counter[str]:

@@ -56,15 +56,15 @@ def disturbed(factor: float = 5.0, floor: float = 0.25, at_least: int = 3) -> Wi
         failed = [item for item in since if not item.ok]
         if failed:
             return f"{len(failed)} operations failed, first: {failed[0].error}"
-        usual = sorted((item.seconds for item in before if item.ok), reverse=True)[at_least - 1 : at_least]
-        bound = max(floor, *(seconds * factor for seconds in usual))
+        slowest = sorted((item.seconds for item in before if item.ok), reverse=True)
+        usual = slowest[at_least - 1] if len(slowest) >= at_least else 0.0
+        bound = max(floor, usual * factor)
         done = Counter(item.client for item in since)
         slow = [item for item in since if item.seconds > bound]
         held_up = Counter(item.client for item in slow)
         if any(count >= max(at_least, SHARE * done[client]) for client, count in held_up.items()):
-            return (
-                f"{len(slow)} operations took up to {max(item.seconds for item in slow):.3f} s, {_usual(usual)} before"
-            )
+            longest = max(item.seconds for item in slow)
+            return f"{len(slow)} operations took up to {longest:.3f} s, {usual * 1000:.1f} ms before"
         raise NotYet(f"{len(since)} operations, none failed, {len(slow)} over {bound * 1000:.0f} ms")
 
     return see
@@ -79,10 +79,6 @@ def fact(question: Callable[[], str]) -> Witness:
         return question()
 
     return see
-
-
-def _usual(seconds: Sequence[float]) -> str:
-    return f"{seconds[0] * 1000:.1f} ms" if seconds else "too few to tell"
 
 
 def _of(operation: Operation, kinds: tuple[str, ...]) -> bool:

@@ -61,6 +61,11 @@ def test_a_machine_that_holds_up_every_client_once_is_no_fault() -> None:
         witness.disturbed()(CALM, once)
 
 
+def test_few_operations_before_are_no_hindrance() -> None:
+    for few in ([], CALM[:2]):
+        assert "3 operations took up to 0.400 s" in witness.disturbed()(few, SLOW)
+
+
 def test_some_slow_operations_among_many_are_no_fault() -> None:
     many = [ok("add", n, n, n + 0.005) for n in range(33, 60)]
     with pytest.raises(NotYet, match="33 operations, none failed, 3 over 250 ms"):
