@@ -15,6 +15,7 @@ from harness.app import Run
 from harness.cli.progress import show_progress
 from harness.errors import HarnessError
 from harness.identity import Identity
+from harness.keeper import rundir
 from harness.keeper.client import Progress
 from harness.keeper.launch import Lifeline
 from harness.model import StackPlan
@@ -113,6 +114,7 @@ def _end(run: Run, lifeline: Lifeline | None, keep: bool) -> list[str]:
         close_stack(run, client)
     except HarnessError as error:
         run.journal.write(journal.LEFT_BEHIND, what=[run.of_engine(str(error))])
+        rundir.sweep_lost(run.directory)
     if lifeline is not None:
         lifeline.cut()
     return []

@@ -22,6 +22,9 @@ from harness.identity import Identity
 YOUNG = 30.0
 """Seconds in which a directory without an identity may still be about to get one."""
 
+LOST_WITHIN = 2.0
+"""Seconds until a keeper that was killed must be gone: freeing its memory takes a loaded machine a while."""
+
 
 @dataclass(frozen=True)
 class RunDir:
@@ -119,6 +122,15 @@ def sweep(root: Path) -> list[str]:
         if run.remove():
             swept.append(run.run)
     return swept
+
+
+def sweep_lost(run: RunDir, within: float = LOST_WITHIN) -> None:
+    """Sweep after a keeper that its client has lost. One that was killed may be named alive for a moment yet, so this
+    waits for its end, at most `within` seconds; a keeper that lives on and is only mute keeps its directory."""
+    deadline = time.monotonic() + within
+    while (keeper := run.keeper()) is not None and keeper.alive and time.monotonic() < deadline:
+        time.sleep(0.005)
+    sweep(run.path.parent)
 
 
 def _kill_children(run: RunDir) -> None:

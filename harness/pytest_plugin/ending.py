@@ -88,7 +88,7 @@ class Ending:
                 run.directory.remove()
             else:
                 run.journal.write(journal.LEFT_BEHIND, what=[run.of_engine(str(error))])
-            rundir.sweep(run.directory.path.parent)
+                rundir.sweep_lost(run.directory)
             return
         keep = session.settings["keep"]
         if session.settings["attach"]:
@@ -121,6 +121,7 @@ def close_stack(run: app.Run, client: KeeperClient) -> None:
         left = client.close_stack()
     except HarnessError as error:
         left = [str(error)]
+        rundir.sweep_lost(run.directory)
     if left:
         run.journal.write(journal.LEFT_BEHIND, what=[run.of_engine(item) for item in left])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -108,3 +109,26 @@ def test_removing_tells_whether_it_is_gone(state: Path, monkeypatch: pytest.Monk
     stays = made(state, "s")
     monkeypatch.setattr("harness.keeper.rundir.shutil.rmtree", lambda path, ignore_errors: None)
     assert not stays.remove()
+
+
+def test_a_lost_keeper_is_waited_for_before_its_directory_is_swept(state: Path) -> None:
+    """Whoever asks right after a SIGKILL still sees the keeper alive: without waiting the directory stayed."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as keeper:
+        run = made(state, "r", Identity.of(keeper.pid))
+        dying = threading.Timer(0.1, keeper.kill)
+        dying.start()
+        rundir.sweep_lost(run, within=10)
+        assert not run.path.exists()
+        dying.join()
+
+
+def test_a_keeper_that_is_only_mute_keeps_its_directory(state: Path) -> None:
+    run = made(state, "r", Identity.mine())
+    rundir.sweep_lost(run, within=0.02)
+    assert run.path.exists()
+
+
+def test_a_lost_keeper_that_never_owned_its_directory_is_no_matter(state: Path) -> None:
+    run = made(state, "r", age=60)
+    rundir.sweep_lost(run, within=10)
+    assert not run.path.exists()
