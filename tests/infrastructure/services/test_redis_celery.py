@@ -106,9 +106,11 @@ class Bench:
         return poll(asked, Deadline.after(PATIENCE), what, interval=0.01)
 
     def close(self) -> None:
-        """End the workers, then the application."""
+        """End the workers, then the application with what it leaves open: connections of its result backend."""
         for queue in list(self.workers):
             self.kill(queue)
+        self.app.backend.result_consumer.stop()
+        self.app.backend.client.connection_pool.disconnect()
         self.app.close()
 
 
