@@ -84,6 +84,14 @@ class Bench:
         """Call a task by name; the answer's `get` waits for the result."""
         return self.app.send_task(task, arguments, queue=queue, **options)
 
+    def serve(self, queue: str) -> None:
+        """Have the worker `main` serve one more queue. A broadcast reaches who listens; it may not have started yet."""
+        self.eventually(
+            lambda: self.app.control.add_consumer(queue, destination=["main@test"], reply=True),
+            bool,
+            f"the worker main to serve {queue}",
+        )
+
     def unacknowledged(self) -> list[str]:
         """The tasks whose messages workers hold, by id."""
         held = [json.loads(str(value)) for value in self.redis.hvals(self.prefix + "unacked")]
@@ -176,7 +184,7 @@ def test_a_message_waits_until_its_queue_is_served(bench: Bench) -> None:
     assert bench.send("add", 2, 2).get(timeout=PATIENCE) == 4
     assert bench.redis.llen(bench.prefix + "unserved") == 1
     assert waiting.state == "PENDING"
-    bench.app.control.add_consumer("unserved", destination=["main@test"])
+    bench.serve("unserved")
     assert waiting.get(timeout=PATIENCE) == 2
     assert bench.redis.llen(bench.prefix + "unserved") == 0
 
@@ -206,7 +214,7 @@ def test_a_killed_workers_task_is_run_by_another(bench: Bench) -> None:
     taken = time.monotonic()
     bench.kill("late")
     assert sent.id in bench.unacknowledged(), "the message of a killed worker is gone"
-    bench.app.control.add_consumer("late", destination=["main@test"])
+    bench.serve("late")
     bench.redis.rpush(bench.prefix + "late:release", "go")
     assert sent.get(timeout=PATIENCE) == "main"
     assert time.monotonic() - taken >= VISIBILITY - 0.2
