@@ -124,7 +124,8 @@ class Place:
 
     def run(self, command: str, environment: dict[str, str]) -> Any:
         self.ran.append(command)
-        said = "no advisory service knows 3" if "excused" in command else ""
+        end = "answers" if "unreached" in command else "knows 3"
+        said = f"no advisory service {end}" if "excused" in command else ""
         return type("Done", (), {"returncode": int(command.startswith("red")), "stdout": said, "stderr": ""})()
 
 
@@ -151,8 +152,11 @@ def test_a_red_job_stops_those_that_need_it_and_its_own_steps(
     assert "not run  w/last: middle failed" in capsys.readouterr().out
 
 
-def test_what_cannot_be_had_here_is_told_and_stops_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (step,) = workflow(tmp_path, "jobs: {a: {steps: [{run: red excused}]}}")[0].steps
+@pytest.mark.parametrize("command", ["red excused", "red excused unreached"])
+def test_what_cannot_be_had_here_is_told_and_stops_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    (step,) = workflow(tmp_path, f"jobs: {{a: {{steps: [{{run: {command}}}]}}}}")[0].steps
     assert CI.perform(Place(), step) == CI.NOT_RUN
     assert "no advisory service answers here" in capsys.readouterr().out
 

@@ -78,6 +78,25 @@ def test_packages_that_no_service_knows_are_not_verified() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "requests.exceptions.SSLError: HTTPSConnectionPool(host='a', port=443): Max retries exceeded",
+            "pip-audit: no advisory service answers: requests.exceptions.SSLError: HTTPSConnectionPool",
+        ),
+        ("ERROR: invalid requirement in constraints.txt", "pip-audit: ERROR: invalid requirement"),
+        ("", "pip-audit: exit 1"),
+    ],
+)
+def test_an_audit_that_reached_nobody_is_told_from_one_that_is_broken(tmp_path: Path, said: str, told: str) -> None:
+    (tmp_path / "pip-audit").write_text(f'#!/bin/sh\nprintf "%s\\n" "{said}" >&2\nexit 1\n')
+    (tmp_path / "pip-audit").chmod(0o755)
+    line = SECURITY.dependencies(SECURITY.Given(tmp_path, tmp_path))
+    assert line.verdict == SECURITY.NOT_VERIFIED
+    assert line.text.startswith(told)
+
+
 def test_a_vulnerability_outweighs_what_was_skipped() -> None:
     flawed = {"name": "a", "version": "1", "vulns": [{"id": "CVE-1"}]}
     line = SECURITY.judge_audit([flawed, {"name": "b", "skip_reason": "unknown"}])
