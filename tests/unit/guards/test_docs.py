@@ -161,6 +161,12 @@ def test_what_cannot_be_had_here_is_told_and_stops_nothing(
     assert "no advisory service answers here" in capsys.readouterr().out
 
 
+def test_a_failed_step_tells_its_red_tests_however_much_follows() -> None:
+    lines = ["noise", "FAILED tests/a.py::test_x - assert 1 == 2", *map(str, range(30))]
+    assert CI.worth_telling(lines) == [lines[1], *map(str, range(5, 30))]
+    assert CI.worth_telling(["noise", "CAUSE  x"]) == ["noise", "CAUSE  x"]
+
+
 def test_jobs_that_wait_for_each_other_are_told(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="wait for each other: a, b"):
         workflow(tmp_path, "jobs: {a: {needs: b, steps: []}, b: {needs: a, steps: []}}")
