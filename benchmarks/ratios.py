@@ -101,8 +101,13 @@ def start_together() -> float:
 
 
 def _harness(*words: str) -> None:
+    """The command line without settings of the environment: what a pipeline asks of its own stack, a fidelity
+    or a runtime, is not asked of this one. Exits with its words when it fails."""
     command = [sys.executable, "-m", "harness.cli.main", *words]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HARNESS_")}
+    done = subprocess.run(command, cwd=ROOT, env=kept, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"harness {' '.join(words)} ended with {done.returncode}: {done.stdout}{done.stderr}")
 
 
 def reading_compose() -> float:
