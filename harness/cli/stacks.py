@@ -15,11 +15,10 @@ from harness.app import Run
 from harness.cli.progress import show_progress
 from harness.errors import HarnessError
 from harness.identity import Identity
-from harness.keeper import rundir
 from harness.keeper.client import Progress
 from harness.keeper.launch import Lifeline
 from harness.model import StackPlan
-from harness.pytest_plugin.ending import close_stack, how_to_reach
+from harness.pytest_plugin.ending import close_stack, how_to_reach, lose_keeper
 from harness.report.read import summarise
 from harness.report.verdict import judge
 
@@ -113,8 +112,7 @@ def _end(run: Run, lifeline: Lifeline | None, keep: bool) -> list[str]:
             return how_to_reach(run, client.stack())
         close_stack(run, client)
     except HarnessError as error:
-        run.journal.write(journal.LEFT_BEHIND, what=[run.of_engine(str(error))])
-        rundir.sweep_lost(run.directory)
+        lose_keeper(run, error)
     if lifeline is not None:
         lifeline.cut()
     return []

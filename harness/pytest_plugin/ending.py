@@ -87,8 +87,7 @@ class Ending:
             if run.directory.keeper() is None:  # no test has needed the stack
                 run.directory.remove()
             else:
-                run.journal.write(journal.LEFT_BEHIND, what=[run.of_engine(str(error))])
-                rundir.sweep_lost(run.directory)
+                lose_keeper(run, error)
             return
         keep = session.settings["keep"]
         if session.settings["attach"]:
@@ -120,10 +119,16 @@ def close_stack(run: app.Run, client: KeeperClient) -> None:
     try:
         left = client.close_stack()
     except HarnessError as error:
-        left = [str(error)]
-        rundir.sweep_lost(run.directory)
+        lose_keeper(run, error)
+        return
     if left:
         run.journal.write(journal.LEFT_BEHIND, what=[run.of_engine(item) for item in left])
+
+
+def lose_keeper(run: app.Run, error: HarnessError) -> None:
+    """Note that the keeper of a stack was lost, so that nobody ends it any more, and sweep its directory."""
+    run.journal.write(journal.LEFT_BEHIND, what=[run.of_engine(str(error))])
+    rundir.sweep_lost(run.directory)
 
 
 def how_to_reach(run: app.Run, stack: Any) -> list[str]:
