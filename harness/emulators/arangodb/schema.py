@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.emulators.arangodb.aql.values import equal, is_number, type_name
 from harness.emulators.arangodb.errors import ArangoError, NotEmulatedError
+from harness.emulators.arangodb.patterns import occurs
 
 _LEVELS = ("none", "new", "moderate", "strict")
 _ANNOTATIONS = ("title", "description", "default", "$schema", "id")
@@ -99,5 +100,5 @@ _CHECKS: dict[str, Callable[[Rule, Any], bool]] = {
     "maxItems": _size("maxItems", list, False),
     "required": lambda rule, value: not isinstance(value, dict) or all(name in value for name in rule["required"]),
     "enum": lambda rule, value: any(equal(value, item) for item in rule["enum"]),
-    "pattern": lambda rule, value: not isinstance(value, str) or bool(re.search(rule["pattern"], value)),
+    "pattern": lambda rule, value: not isinstance(value, str) or occurs(rule["pattern"], value),
 }

@@ -6,10 +6,11 @@ and a flush notifies when something changed since the last delivery or `repeat_i
 
 from __future__ import annotations
 
-import re
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
+
+from harness.emulators.regexps import fits
 
 from .errors import plain
 from .instances import Instance
@@ -85,7 +86,7 @@ class Notification:
 def matches(matchers: list[Any], labels: dict[str, str]) -> bool:
     """Whether all `[name, operator, value]` matchers hold; a missing label is an empty one."""
     tests = {"=": lambda a, b: a == b, "!=": lambda a, b: a != b}
-    tests |= {"=~": lambda a, b: bool(re.fullmatch(b, a)), "!~": lambda a, b: not re.fullmatch(b, a)}
+    tests |= {"=~": lambda a, b: fits(b, a), "!~": lambda a, b: not fits(b, a)}
     return all(tests[op](labels.get(name, ""), value) for name, op, value in matchers)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from harness.emulators import regexps
+
 from .errors import not_emulated, plain, public
 from .site import Site
 from .store import new_uid
@@ -121,11 +123,16 @@ def check_matchers(matchers: list[Any]) -> None:
     """Raises 400 unless each is `[name, operator, value]` with a pattern that compiles."""
     for one in matchers:
         try:
-            _, kind, value = one
-            {"=", "!=", "=~", "!~"}.remove(kind)
-            re.compile(value)
-        except (ValueError, TypeError, KeyError, re.error) as error:
+            _check_matcher(*one)
+        except (ValueError, TypeError) as error:
             raise plain(400, f"invalid object specification: matcher {one!r}: {error}") from error
+
+
+def _check_matcher(_name: Any, kind: Any, value: Any) -> None:
+    if kind not in ("=", "!=", "=~", "!~") or not isinstance(value, str):
+        raise ValueError("expected a name, an operator and a text")
+    if kind in ("=~", "!~"):
+        regexps.check(value)
 
 
 def _redacted(settings: dict[str, Any]) -> dict[str, Any]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 from harness.emulators.arangodb.aql.context import AqlWarning
 from harness.emulators.arangodb.aql.values import equal, sort_key, tidy, to_number, to_string
 from harness.emulators.arangodb.errors import ArangoError
+from harness.emulators.arangodb.patterns import alike, occurs
 
 _MAX_RANGE = 10_000_000
 
@@ -21,27 +21,15 @@ def contains(value: Any, items: Any) -> bool:
     return value in items if isinstance(value, str) else any(equal(value, item) for item in items)
 
 
-@lru_cache(maxsize=256)
-def _like_pattern(pattern: str, insensitive: bool) -> re.Pattern[str]:
-    out, letters = [], iter(pattern)
-    for letter in letters:
-        if letter == "\\":
-            out.append(re.escape(next(letters, "\\")))
-        else:
-            out.append({"%": ".*", "_": "."}.get(letter) or re.escape(letter))
-    return re.compile("".join(out), re.DOTALL | (re.IGNORECASE if insensitive else 0))
-
-
 def like(text: Any, pattern: Any, insensitive: bool = False) -> bool:
     """`text LIKE pattern` over the whole text, with `%`, `_` and backslash escapes."""
-    return _like_pattern(to_string(pattern), insensitive).fullmatch(to_string(text)) is not None
+    return alike(to_string(pattern), to_string(text), insensitive)
 
 
-@lru_cache(maxsize=256)
-def regex(pattern: str, insensitive: bool = False) -> re.Pattern[str]:
-    """A regular expression compiled. Raises AqlWarning 1543 for an invalid one."""
+def found(pattern: str, text: str, insensitive: bool = False) -> bool:
+    """Whether a regular expression occurs in the text. Raises AqlWarning 1543 for an invalid one."""
     try:
-        return re.compile(pattern, re.IGNORECASE if insensitive else 0)
+        return occurs(pattern, text, insensitive)
     except re.error:
         raise AqlWarning(1543, "invalid regex value") from None
 
@@ -91,7 +79,7 @@ def make_range(low: Any, high: Any) -> list[int]:
 
 
 def _matches(left: Any, right: Any) -> bool:
-    return regex(to_string(right)).search(to_string(left)) is not None
+    return found(to_string(right), to_string(left))
 
 
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
+from harness.emulators import regexps
 from harness.emulators.tempo.traceql import syntax
 from harness.emulators.tempo.traceql.parser import NotEmulatedError, TraceQLError, parse
 
@@ -149,8 +148,8 @@ def _regex(expr: syntax.Binary) -> None:
     if not isinstance(pattern, syntax.Static) or pattern.type != "string":
         raise TraceQLError(f"invalid type for =~ or !~: {pattern}")
     try:
-        re.compile(str(pattern.value))
-    except re.error as error:
+        regexps.check(str(pattern.value))
+    except regexps.InvalidRegexpError as error:
         raise TraceQLError(f"invalid regex: {pattern}") from error
 
 

@@ -202,6 +202,7 @@ def test_refused_documents(server: Server, facts: dict[str, Any], doc: Any, numb
         ({"name": "c", "waitForSync": 1}, 10),
         ({"name": "c", "schema": {"rule": {"oneOf": []}}}, 9),
         ({"name": "c", "schema": {"rule": 1}}, 1621),
+        ({"name": "c", "schema": {"rule": {"properties": {"": {"pattern": "["}}}}}, 1621),
         ({"name": "c", "type": 7}, 1218),
         ({"name": "c", "isSystem": True}, 9),
         ({"name": "c", "computedValues": [{}]}, 9),

@@ -261,6 +261,8 @@ def test_silences(world: Grafana, clock: Clock) -> None:
     body = {"matchers": [matcher], "startsAt": iso(START), "endsAt": iso(START + 60), "createdBy": "me", "comment": "c"}
     assert refused(manager.silence, 1, body | {"matchers": []}).status == 400
     assert refused(manager.silence, 1, body | {"endsAt": iso(START - 1)}).status == 400
+    assert refused(manager.silence, 1, body | {"matchers": [matcher | {"value": "("}]}).status == 400
+    assert manager.silence(1, body | {"matchers": [matcher | {"value": "(", "isRegex": False}]})
     number = manager.silence(1, body)["silenceID"]
     evaluate(world, fires())
     assert told(world, clock) == []
@@ -269,7 +271,7 @@ def test_silences(world: Grafana, clock: Clock) -> None:
     assert manager.silence_of(1, number)["status"] == {"state": "active"}
     manager.expire(1, number)
     clock.now += 1
-    assert [one["status"]["state"] for one in manager.silences(1)] == ["expired"]
+    assert [one["status"]["state"] for one in manager.silences(1)] == ["active", "expired"]
     assert refused(manager.silence_of, 1, "absent").status == 404
     assert len(told(world, clock)) == 1
     assert refused(manager.expire, 1, "absent").status == 404

@@ -438,6 +438,7 @@ def test_what_a_metrics_query_means_is_checked_after_its_text(rig: Rig) -> None:
 
     assert refusal("{} | rate() by (name) | topk(0)") == "compiling query: limit must be greater than 0"
     assert refusal('{ name =~ "(" } | rate()') == "compiling query: invalid regex: `(`"
+    assert refusal('{ name =~ "a(?=b)" } | rate()') == "compiling query: invalid regex: `a(?=b)`"
     assert refusal("").startswith("parse error")
     assert refusal("", "query").startswith("compiling query: parse error")
     assert refusal("{ .a = 99999999999999999999 }").endswith(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.emulators.arangodb.aql.context import AqlWarning
-from harness.emulators.arangodb.aql.operators import like, regex
+from harness.emulators.arangodb.aql.operators import found, like
 from harness.emulators.arangodb.aql.values import read_json, to_number, to_string, truth
 
 _SPACE = " \t\r\n\0\x0b"
@@ -78,7 +78,7 @@ STRINGS: Mapping[str, Callable[..., Any]] = {
     "RIGHT": lambda text, count: to_string(text)[max(len(to_string(text)) - int(to_number(count)), 0) :],
     "STARTS_WITH": _starts_with,
     "LIKE": lambda text, pattern, insensitive=False: like(text, pattern, truth(insensitive)),
-    "REGEX_TEST": lambda text, pattern, ci=False: bool(regex(to_string(pattern), truth(ci)).search(to_string(text))),
+    "REGEX_TEST": lambda text, pattern, ci=False: found(to_string(pattern), to_string(text), truth(ci)),
     "CHAR_LENGTH": lambda text: len(to_string(text)),
     "JSON_PARSE": _json_parse,
     "JSON_STRINGIFY": lambda value: json.dumps(value, separators=(",", ":"), ensure_ascii=False),
