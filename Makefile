@@ -96,6 +96,10 @@ $(GATES:%=gate-%): gate-%: $(READY)
 ci-proof: $(READY) ## Execute every `run:` step of the workflows in a clean container (ARGS="--only ci/lint,nightly")
 	@$(BIN)/python scripts/ci-proof $(ARGS)
 
+.PHONY: ssh-proof
+ssh-proof: $(READY) ## Engines over ssh proven against a container that is another machine (ARGS="--only refusals,lost")
+	@$(BIN)/python scripts/ssh-proof $(ARGS)
+
 .PHONY: lint
 lint: $(READY) ## Style and types: ruff, mypy --strict
 	@$(BIN)/ruff check .

@@ -183,11 +183,22 @@ def start_stack(
     Images are pulled before, and `tell` gets a line now and then about it. Raises RuntimeUnavailable when one
     cannot be had.
     """
-    if plan.runtime is RuntimeName.DOCKER and not client.stack():
+    fresh = not client.stack()
+    if plan.runtime is RuntimeName.DOCKER and fresh:
         from harness.runtimes.docker.asking import have_images
 
         have_images(plan.images, run.settings["pull"], tell, image_ids(run.settings), run.engine)
-    return client.start(plan, run.report, _about(run, plan, reason), progress)
+    stack = client.start(plan, run.report, _about(run, plan, reason), progress)
+    if fresh and (ports := _datagrams(stack)):
+        tell(f"not verified: UDP, which ssh does not forward from {stack.elsewhere}: {', '.join(ports)}")
+    return stack
+
+
+def _datagrams(stack: RemoteStack) -> list[str]:
+    """The ports of services on another machine that take datagrams."""
+    ports = [(name, port) for name, handle in stack.items() for port in handle.endpoints.values()]
+    found = [f"{name} {port.name}" for name, port in ports if port.scheme == "udp"]
+    return found if found and stack.elsewhere else []
 
 
 def _about(run: Run, plan: StackPlan, reason: str) -> dict[str, Any]:

@@ -65,6 +65,14 @@ def certificates(names: Iterable[str]) -> dict[str, str]:
     }
 
 
+_IN_ADDRESS = re.compile(r"(://[^/@\s]*?):[^/\s]*@")
+
+
+def without_password(text: str) -> str:
+    """A text as it may be shown: of addresses in it, only the user."""
+    return _IN_ADDRESS.sub(r"\1:***@", text)
+
+
 def is_sensitive(name: str) -> bool:
     """Whether an environment variable's name says that its value is a secret."""
     return bool(_SENSITIVE.search(name))

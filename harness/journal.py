@@ -44,6 +44,8 @@ SMOKE_PLANNED = "smoke_planned"
 """`tests`: what a smoke run is to execute."""
 SMOKE_JUDGED = "smoke_judged"
 """`identity`, `read_only`, `budget`, `seconds`, `exit`, `cause`, `not_reached`, `swept`, `services` by name."""
+ENGINE_LOST = "engine_lost"
+"""`detail`: the connection to an engine on another machine ended during the run; `engine`, when one was named."""
 LEFT_BEHIND = "left_behind"
 """`what`: a list of things still there after the end."""
 RUN_FINISHED = "run_finished"
@@ -60,6 +62,7 @@ EVENT_TYPES = (
     EXPERIMENT_FINISHED,
     SMOKE_PLANNED,
     SMOKE_JUDGED,
+    ENGINE_LOST,
     LEFT_BEHIND,
     RUN_FINISHED,
 )

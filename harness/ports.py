@@ -263,8 +263,21 @@ class Runtime(Protocol):
 
     @property
     def callback_host(self) -> str:
-        """An address of this host that the services can reach: what receivers of ours bind. Known after `prepare`."""
+        """What receivers of ours bind; `called_at` says where services reach them. Known after `prepare`."""
         ...
+
+    @property
+    def elsewhere(self) -> str:
+        """The address of the machine that services run on; empty when it is this one. Known after `prepare`."""
+
+    def called_at(self, port: int) -> tuple[str, int]:
+        """Host and port by which services reach what listens on `callback_host` at this port. Raises HarnessError."""
+
+    def called_no_more(self, port: int) -> None:
+        """That receiver is gone. Harmless when it was not called."""
+
+    def lost(self) -> str:
+        """Why no service is reached any more, whatever becomes of it; empty while they are."""
 
     def prepare(self, plan: StackPlan) -> None:
         """What is needed once before any service: networks, volumes. Raises HarnessError."""

@@ -15,6 +15,7 @@ from harness.errors import ReportError, UsageError
 from harness.journal import FILE_NAME, Journal
 from harness.keeper import rundir
 from harness.keeper.rundir import RunDir
+from harness.runtimes.ssh.reach import as_reached
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Run:
     @property
     def environment(self) -> Mapping[str, str]:
         """What whoever starts something of this run has in its environment, beside the rest."""
-        return {"DOCKER_HOST": self.engine} if self.engine else {}
+        return {"DOCKER_HOST": as_reached(self.engine)} if self.engine else {}
 
     def of_engine(self, text: str) -> str:
         """A text about its stack, with the engine that was named for it."""

@@ -17,9 +17,12 @@ from harness.cli.verb import STACK_OPTIONS, Verb, add_options, flags_of
 from harness.config.settings import Settings
 from harness.errors import HarnessError, ReportError
 from harness.keeper import rundir
+from harness.model import RuntimeName
 from harness.pytest_plugin.engines import ask_engines
 from harness.report.console import make_console
 from harness.report.engines import differences
+from harness.runtimes.ssh.place import place_of
+from harness.runtimes.ssh.reach import as_reached
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,26 @@ def _stack(settings: Settings) -> list[Finding]:
     return findings
 
 
-LOOKS: tuple[Callable[[Settings], list[Finding]], ...] = (_python, _kernel, _state, _reports, _engines, _stack)
+def _way_back(settings: Settings) -> list[Finding]:
+    """From engines over ssh: links and receivers listen here."""
+    if settings["runtime"] not in ("auto", RuntimeName.DOCKER):
+        return []
+    named: tuple[str, ...] = settings["engines"] or (os.environ.get("DOCKER_HOST", ""),)
+    if not any(place_of(as_reached(address)) for address in named):
+        return []  # and the libraries need not be loaded
+    from harness.runtimes.docker.way_back import try_way_back
+
+    return [Finding("way back", told) for address in named if (told := try_way_back(address))]
+
+
+LOOKS: tuple[Callable[[Settings], list[Finding]], ...] = (
+    _python,
+    _kernel,
+    _state,
+    _reports,
+    _engines,
+    _stack,
+    _way_back,
+)
 
 VERB = Verb(configure, run)

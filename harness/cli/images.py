@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from harness.cli.verb import Verb, add_options, flags_of
 from harness.config.settings import Settings
 from harness.errors import RuntimeUnavailable, UsageError
 from harness.report.console import make_console
+from harness.runtimes.ssh.reach import DOCKER_HOST, reach
 
 if TYPE_CHECKING:
     from harness.runtimes.registry import Described
@@ -29,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "action", choices=ACTIONS, help="list; pull; save FILE (from this engine); load FILE (into it); lock"
     )
     parser.add_argument("file", nargs="?", type=Path, help="the archive of save and load")
-    add_options(parser, ("compose", "pull", "mirror", "images"))
+    add_options(parser, ("compose", "pull", "mirror", "images", "ssh_config"))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,6 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     settings = app.load_settings(flags_of(arguments))
     if arguments.action in {"save", "load"} and arguments.file is None:
         raise UsageError(f"harness images {arguments.action}: expected a FILE")
+    if arguments.action != "lock":  # which asks registries, and no engine
+        reach(os.environ.get(DOCKER_HOST, ""), settings["ssh_config"])
     return {"list": _list, "pull": _pull, "save": _save, "load": _load, "lock": _lock}[arguments.action](
         settings, arguments.file
     )

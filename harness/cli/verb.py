@@ -34,6 +34,7 @@ STACK_OPTIONS = (
     "pull",
     "mirror",
     "images",
+    "ssh_config",
 )
 """What decides which stack runs, and where."""
 

@@ -13,7 +13,7 @@ from harness.errors import UsageError
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"0", "false", "no", "off", ""})
 _DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h|)", re.ASCII)
-_ENGINE = re.compile(r"unix:///[^ ]+|(tcp|http|https|ssh)://[^/ ]+")
+_ENGINE = re.compile(r"unix:///[^ ]+|(tcp|http|https)://[^/ ]+|ssh://[^ ]*")
 _FACTORS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 
 
@@ -99,7 +99,8 @@ def engine_addresses(text: str) -> tuple[str, ...]:
     for item in found:
         if not _ENGINE.fullmatch(item):
             raise ValueError(
-                f"expected addresses such as unix:///run/docker.sock or tcp://127.0.0.1:2375, found {item!r}"
+                "expected addresses such as unix:///run/docker.sock, tcp://127.0.0.1:2375 or ssh://me@host, "
+                f"found {item!r}"
             )
     return found
 
@@ -138,6 +139,13 @@ OPTIONS: tuple[Option, ...] = (
         (),
         "Docker engines to shard tests over, a stack and a worker or more for each; addresses as in DOCKER_HOST.",
         "ADDRESS,...",
+    ),
+    Option(
+        "ssh_config",
+        path,
+        None,
+        "Configuration of ssh for engines over ssh, in place of ~/.ssh/config.",
+        "FILE",
     ),
     Option(
         "pull",
@@ -206,7 +214,15 @@ OPTIONS: tuple[Option, ...] = (
 )
 
 INTERNAL_VARIABLES = frozenset(
-    {"HARNESS_RUN_DIR", "HARNESS_REPORT_DIR", "HARNESS_LAYER", "HARNESS_ENABLED", "HARNESS_SMOKE", "HARNESS_DEADLINE"}
+    {
+        "HARNESS_RUN_DIR",
+        "HARNESS_REPORT_DIR",
+        "HARNESS_LAYER",
+        "HARNESS_ENABLED",
+        "HARNESS_SMOKE",
+        "HARNESS_DEADLINE",
+        "HARNESS_TUNNELS",
+    }
 )
 """Variables that one part of the harness sets for another. Not options."""
 

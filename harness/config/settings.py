@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from harness.config.options import INTERNAL_VARIABLES, OPTIONS, Option
+from harness.credentials import without_password
 from harness.errors import UsageError
 
 TABLE = "infra-harness"
@@ -76,7 +77,8 @@ def _parse(option: Option, raw: Any, where: str) -> Any:
     try:
         return option.parse(text)
     except ValueError as error:
-        raise UsageError(f"{where}={text!r}: {error}", f"{option.help}") from error
+        told = without_password(f"{where}={text!r}: {error}")
+        raise UsageError(told, f"{option.help}") from error
 
 
 def _read_table(root: Path) -> tuple[Mapping[str, Any], str]:

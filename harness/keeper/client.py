@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -241,8 +241,25 @@ class RemoteStack(Mapping[str, RemoteHandle]):
 
     @property
     def callback_host(self) -> str:
-        """The address that services can call a receiver of ours on: loopback, or the host's in their network."""
+        """What a receiver of ours binds: loopback, or the host's address in the services' network."""
         return self._about["callback_host"]
+
+    @contextmanager
+    def called_at(self, port: int) -> Iterator[str]:
+        """`HOST:PORT` by which services reach a receiver of ours that listens on `callback_host` at this port. On a
+        machine that is not the services', a way for them that ends with this context: close the receiver before."""
+        if not self.elsewhere:
+            yield f"{self.callback_host}:{port}"
+            return
+        try:
+            yield str(self.client.call("called_at", port=port))
+        finally:
+            self.client.call("called_no_more", port=port)
+
+    @property
+    def elsewhere(self) -> str:
+        """The address of the engine when that is on another machine; empty when services run on this one."""
+        return self._about.get("elsewhere", "")
 
     @property
     def runtime(self) -> str:

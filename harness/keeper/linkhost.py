@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol, runtime_checkable
 
 from harness.errors import KeeperError, UsageError
 from harness.keeper.leases import HOST, Leases
@@ -16,6 +17,17 @@ from harness.proxy.server import ProxyServer
 
 STARTS_WITHIN = 10.0
 Addresses = Mapping[str, Mapping[str, Endpoint]]
+Leased = Mapping[str, dict[str, Endpoint]]
+CalledAt = Callable[[int], tuple[str, int]]
+
+
+@runtime_checkable
+class Crowded(Protocol):
+    """A runtime on a machine where no number can be held: others may have some that were leased here."""
+
+    def taken(self) -> frozenset[int]:
+        """The numbers that somebody listens at there. Known after `prepare`."""
+        ...
 
 
 class LinkHost:
@@ -29,25 +41,41 @@ class LinkHost:
         self._lock = threading.Lock()
         self.planned: dict[str, LinkPlan] = {}
         self.endpoints: dict[str, Endpoint] = {}
+        self.inside: dict[str, Endpoint] = {}
 
-    def open(self, link: LinkPlan, addresses: Addresses, host: str = HOST) -> Endpoint:
+    def open(
+        self, link: LinkPlan, addresses: Addresses, host: str = HOST, called_at: CalledAt | None = None
+    ) -> Endpoint:
         """Put a link in front of its target, on a leased address of its own at `host`. Nothing to do when it is there
-        already."""
+        already. `called_at` says where services find what listens there."""
         with self._lock:
             if link.name in self.endpoints:
                 return self.endpoints[link.name]
             target = _target(link, addresses)
             leased = self._leases.lease(_port(target), host)
             self._client().create(link.name, leased.address, target.address)
+            self.inside[link.name] = _elsewhere(leased, *called_at(leased.port)) if called_at else leased
             self.planned[link.name], self.endpoints[link.name] = link, leased
             return leased
+
+    def lease_anew(self, addresses: Leased, taken: frozenset[int]) -> None:
+        """Other numbers for the addresses that are taken, as long as nobody was told them."""
+        for ports in addresses.values():
+            for name, endpoint in ports.items():
+                if endpoint.port in taken:
+                    ports[name] = replace(endpoint, port=self._free(endpoint, taken))
+
+    def _free(self, endpoint: Endpoint, taken: frozenset[int]) -> int:
+        while (port := self._leases.lease(_port(endpoint)).port) in taken:
+            continue
+        return port
 
     def seen_by(self, service: str, addresses: Addresses) -> Addresses:
         """The addresses as one service is told them: those of links instead of their targets'."""
         seen = {name: dict(ports) for name, ports in addresses.items()}
         for link in self.planned.values():
             if service in link.sources:
-                seen[link.target][_target(link, addresses).name] = self.endpoints[link.name]
+                seen[link.target][_target(link, addresses).name] = self.inside[link.name]
         return seen
 
     def operate(self, verb: str, name: str, request: Mapping[str, Any]) -> Any:
@@ -114,7 +142,7 @@ class LinkHost:
 class LinkedRuntime:
     """A runtime whose services are told the addresses of links. A link between services listens where they reach it."""
 
-    def __init__(self, runtime: Runtime, links: LinkHost, addresses: Addresses) -> None:
+    def __init__(self, runtime: Runtime, links: LinkHost, addresses: Leased) -> None:
         self._runtime, self._links, self._addresses = runtime, links, addresses
 
     @property
@@ -122,11 +150,33 @@ class LinkedRuntime:
         """The runtime's own."""
         return self._runtime.callback_host
 
+    @property
+    def elsewhere(self) -> str:
+        """The runtime's own."""
+        return self._runtime.elsewhere
+
+    def called_at(self, port: int) -> tuple[str, int]:
+        """The runtime's own."""
+        return self._runtime.called_at(port)
+
+    def called_no_more(self, port: int) -> None:
+        """The runtime's own."""
+        self._runtime.called_no_more(port)
+
+    def lost(self) -> str:
+        """The runtime's own."""
+        return self._runtime.lost()
+
     def prepare(self, plan: StackPlan) -> None:
         """The runtime's own, then the links: only now is there an address that services can call back."""
         self._runtime.prepare(plan)
+        if isinstance(self._runtime, Crowded):
+            self._links.lease_anew(self._addresses, self._runtime.taken())
         for link in plan.links:
-            self._links.open(link, self._addresses, self.callback_host if link.sources else HOST)
+            if link.sources:
+                self._links.open(link, self._addresses, self.callback_host, self.called_at)
+            else:
+                self._links.open(link, self._addresses)
 
     def create(self, service: ServicePlan, addresses: Addresses, log: Any) -> Instance:
         """The runtime's own, with the addresses as this service is to see them."""
@@ -152,6 +202,10 @@ def _target(link: LinkPlan, addresses: Addresses) -> Endpoint:
     if link.port and link.port not in ports:
         raise UsageError(f"link {link.name}: {link.target} has no port {link.port!r}: expected {', '.join(ports)}")
     return ports[link.port] if link.port else next(iter(ports.values()))
+
+
+def _elsewhere(endpoint: Endpoint, host: str, port: int) -> Endpoint:
+    return replace(endpoint, host=host, port=port)
 
 
 def _port(endpoint: Endpoint) -> Port:

@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.errors import HarnessError, KeeperError, UsageError
 from harness.identity import Identity
-from harness.journal import FILE_NAME, LEFT_BEHIND, RUN_STARTED, SERVICE_FAILED, SERVICE_READY, Journal
+from harness.journal import ENGINE_LOST, FILE_NAME, LEFT_BEHIND, RUN_STARTED, SERVICE_FAILED, SERVICE_READY, Journal
 from harness.keeper import wire
 from harness.keeper.breaking import LINK, Pressure, break_or_heal, capabilities, settle
 from harness.keeper.encryption import over_tls
@@ -31,6 +31,8 @@ ASKED_GRACE = 2.0
 """Seconds that services get to stop in order, when somebody waits for it. A dead owner waits for nothing."""
 KEEPER = "keeper"
 """The name under which the keeper tells its own use."""
+LOST_EVERY = 0.25
+"""Seconds between two looks at whether services are still within reach."""
 Tell = Callable[[Any], None]
 
 
@@ -76,6 +78,22 @@ class OwnedStack:
         logs = report / "logs" / (self._run_dir.run if self._engine else "")  # several engines, one report
         self._stack = Stack(plan, linked, addresses, logs)
         self._stack.start(lambda status: self._progress(status, tell))
+        if engine := self._stack.runtime.elsewhere:
+            self._run_dir.elsewhere.write_text(engine, encoding="utf-8")
+        threading.Thread(target=self._watch, args=(self._stack,), daemon=True, name="watch").start()
+
+    def _watch(self, stack: Stack) -> None:
+        """Tell, once, when the engine is out of reach: tests of its services say nothing about them any more."""
+        while not self._closed.wait(LOST_EVERY) and not self._closing:
+            if why := stack.runtime.lost():
+                log.error("%s", why)
+                unfinished = self._run_dir.path / "lost.new"
+                unfinished.write_text(why, encoding="utf-8")
+                unfinished.rename(self._run_dir.lost)
+                if self._journal:
+                    common = {"engine": self._engine} if self._engine else {}
+                    self._journal.write(ENGINE_LOST, **common, detail=why)
+                return
 
     def _progress(self, status: ServiceStatus, tell: Tell) -> None:
         log.info("%s: %s %s", status.name, status.state, status.cause)
@@ -139,10 +157,11 @@ class OwnedStack:
         return wire.status_to_wire(replace(status, can=capabilities(known)) if known else status)
 
     def about(self) -> dict[str, str]:
-        """The runtime of the stack, and the address that its services can call us back on."""
+        """The runtime of the stack, what receivers of ours bind, and the engine when that is on another machine."""
         if self._stack is None:
             raise UsageError("no stack is up")
-        return {"runtime": self._stack.plan.runtime, "callback_host": self._stack.runtime.callback_host}
+        plan, runtime = self._stack.plan, self._stack.runtime
+        return {"runtime": plan.runtime, "callback_host": runtime.callback_host, "elsewhere": runtime.elsewhere}
 
     def usage(self) -> dict[str, Any]:
         """What this process uses, and every service whose processes this machine sees; None for one it does not."""
@@ -189,9 +208,23 @@ class OwnedStack:
                 "target": link.target,
                 "sources": list(link.sources),
                 "endpoint": asdict(self._links.endpoints[name]),
+                "inside": asdict(self._links.inside[name]),
             }
             for name, link in self._links.planned.items()
         ]
+
+    def called_at(self, port: int) -> str:
+        """The address by which services reach a receiver that listens on the callback host at this port."""
+        if self._stack is None:
+            raise UsageError("no stack is up")
+        host, number = self._stack.runtime.called_at(port)
+        return f"{host}:{number}"
+
+    def called_no_more(self, port: int) -> bool:
+        """That receiver is gone."""
+        if self._stack is not None:
+            self._stack.runtime.called_no_more(port)
+        return True
 
     def open_link(self, request: dict[str, Any]) -> Any:
         """A link in front of a running service, for clients that will use its address."""

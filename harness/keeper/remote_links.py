@@ -40,6 +40,11 @@ class RemoteLink:
         """Where clients of this edge connect."""
         return Endpoint(**self._data["endpoint"])
 
+    @property
+    def inside(self) -> Endpoint:
+        """The same as services of the stack know it."""
+        return Endpoint(**self._data["inside"])
+
     def poison(self, toxic: str, stream: str, attributes: Mapping[str, int]) -> str:
         """Add a toxic; returns its name."""
         return str(self._do("poison", toxic=toxic, stream=stream, attributes=dict(attributes)))

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.identity import Identity
+from harness.runtimes.ssh import place
 
 YOUNG = 30.0
 """Seconds in which a directory without an identity may still be about to get one."""
@@ -53,6 +54,25 @@ class RunDir:
         return self.path / "children.jsonl"
 
     @property
+    def lost(self) -> Path:
+        """There once the stack's engine is out of reach: why."""
+        return self.path / "lost"
+
+    @property
+    def elsewhere(self) -> Path:
+        """There when the stack is on another machine: the address of its engine."""
+        return self.path / "elsewhere"
+
+    def loss(self) -> str:
+        """Why no service of the stack is reached any more; empty while they are."""
+        if told := _text(self.lost):
+            return told
+        engine, keeper = _text(self.elsewhere), self.keeper()
+        if not engine or keeper is None or keeper.alive:
+            return ""
+        return f"docker engine at {engine}: the ssh connection ended with the keeper of run {self.run}, which is gone"
+
+    @property
     def log(self) -> Path:
         """What the keeper itself printed."""
         return self.path / "keeper.log"
@@ -76,6 +96,13 @@ class RunDir:
         """Delete everything. True when it is gone."""
         shutil.rmtree(self.path, ignore_errors=True)
         return not self.path.exists()
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 def state_root(configured: Path | None) -> Path:
@@ -121,6 +148,7 @@ def sweep(root: Path) -> list[str]:
         _kill_children(run)
         if run.remove():
             swept.append(run.run)
+    place.sweep()  # a keeper's connection ended with it, and its sockets are left
     return swept
 
 

@@ -100,6 +100,10 @@ class Connection(socketserver.StreamRequestHandler):
                 return owned.links_to_wire()
             case "open_link":
                 return owned.open_link(request)
+            case "called_at":
+                return owned.called_at(request["port"])
+            case "called_no_more":
+                return owned.called_no_more(request["port"])
             case "broken":
                 return self.server.undos.active()
             case "heal":

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass
@@ -21,9 +21,22 @@ class Webhook:
     got: list[tuple[dict[str, str], dict[str, Any]]] = field(default_factory=list)
 
 
+class Callers(Protocol):
+    """Whoever sends: a stack of the harness."""
+
+    @property
+    def callback_host(self) -> str:
+        """What a receiver binds."""
+        ...
+
+    def called_at(self, port: int) -> AbstractContextManager[str]:
+        """Where they reach it."""
+        ...
+
+
 @contextmanager
-def listening(host: str) -> Iterator[Webhook]:
-    """A receiver on a free port of an address that the sender can reach."""
+def listening(callers: Callers) -> Iterator[Webhook]:
+    """A receiver on a free port, where the services of a stack reach it."""
     hook = Webhook()
 
     class Handler(BaseHTTPRequestHandler):
@@ -39,8 +52,11 @@ def listening(host: str) -> Iterator[Webhook]:
         def log_message(self, *words: object) -> None:
             pass
 
-    with ThreadingHTTPServer((host, 0), Handler) as server:
-        hook.url = f"http://{host}:{server.server_port}/hook"
+    with (
+        ThreadingHTTPServer((callers.callback_host, 0), Handler) as server,
+        callers.called_at(server.server_port) as address,
+    ):
+        hook.url = f"http://{address}/hook"
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         try:
             yield hook

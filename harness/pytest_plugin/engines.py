@@ -15,7 +15,7 @@ from harness.app import Run
 from harness.errors import HarnessError, UsageError
 from harness.pytest_plugin.session import HarnessSession
 from harness.report.engines import EngineReport, differences
-from harness.runtimes.choice import refuse_engines_without_containers
+from harness.runtimes.choice import reach_engines, refuse_engines_without_containers
 
 
 def workers_of(config: pytest.Config) -> int:
@@ -54,6 +54,7 @@ def ask_engines(run: Run) -> list[EngineReport]:
     RuntimeUnavailable."""
     if not run.engine:
         return []
+    reach_engines(run.settings)
     from harness.runtimes.docker.engines import ask_all
 
     found = ask_all([stack.engine for stack in run.stacks])

@@ -32,6 +32,8 @@ class Gate:
         """Before any fixture of the test."""
         if not is_ours(item):
             return
+        if lost := self._session.run.directory.loss():
+            _block(item, lost)
         try:
             names = self._session.service_names(kinds_used(item))
             if not is_private(item):  # what happens to the shared stack is nothing to it

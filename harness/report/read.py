@@ -80,6 +80,7 @@ class RunReport:
     tests: tuple[TestReport, ...] = ()
     layers: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
     left_behind: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     experiments: tuple[ExperimentReport, ...] = ()
@@ -127,6 +128,7 @@ def summarise(events: Iterable[Event]) -> RunReport:
         tests=tests,
         layers=tuple(dict.fromkeys(event["name"] for event in seen if event.type == journal.LAYER_STARTED)),
         problems=tuple(event["detail"] for event in seen if event.type == journal.SESSION_ERROR),
+        lost=tuple(event["detail"] for event in seen if event.type == journal.ENGINE_LOST),
         left_behind=tuple(item for event in seen if event.type == journal.LEFT_BEHIND for item in event["what"]),
         smoke=next((dict(event.data) for event in reversed(seen) if event.type == journal.SMOKE_JUDGED), None),
         versions={"harness": data.get("version", ""), "python": data.get("python", "")},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.errors import EXIT_GREEN, EXIT_RED, BudgetSpent, LeftBehind, NothingRan, ServiceError
+from harness.errors import EXIT_GREEN, EXIT_RED, BudgetSpent, LeftBehind, NothingRan, RuntimeUnavailable, ServiceError
 from harness.model import Outcome
 from harness.report.read import BAD, RunReport
 
@@ -20,12 +20,14 @@ class RunVerdict:
 def judge(report: RunReport) -> RunVerdict:
     """Judge by what happened, worst first; never by a runner's exit code.
 
-    A live environment that cannot be judged has a code of its own. A service that did not come up outweighs red
-    tests, because they follow from it. A run without an executed test is never green.
+    A live environment that cannot be judged has a code of its own. A lost engine, and a service that did not come
+    up, outweigh red tests, because they follow from it. A run without an executed test is never green.
     """
     smoke = report.smoke or {}
     if smoke.get("exit"):
         return RunVerdict(smoke["exit"], smoke["cause"])
+    if report.lost:
+        return RunVerdict(RuntimeUnavailable.exit_code, report.lost[0])
     broken = [service for service in report.services if not service.ready and not service.blocked]
     if broken:
         first = broken[0]

@@ -10,7 +10,7 @@ from harness.config.settings import Settings
 from harness.errors import RuntimeUnavailable, UsageError
 from harness.model import RuntimeName, ServicePlan
 from harness.plan import Choice
-from harness.runtimes.elsewhere import refuse_elsewhere
+from harness.runtimes.ssh.reach import reach
 from harness.services import kind_named
 from harness.services.base import Binary
 
@@ -21,7 +21,8 @@ def choose_runtime(
     """The runtime: the one that was asked for, or what `auto` comes to here. `images` says where each may come from,
     `ids` what they are by the lock.
 
-    An engine on another machine is refused here, before anything is started or any library is loaded.
+    An engine whose services could not be reached is refused here, before anything is started or any library is loaded;
+    one over ssh is connected to.
     An explicit choice never degrades, and neither does `auto` with CI set, unless that is allowed by name.
     Raises RuntimeUnavailable.
     """
@@ -30,7 +31,7 @@ def choose_runtime(
         return _on_engines(settings)
     if wanted != "auto":
         if wanted == RuntimeName.DOCKER:
-            refuse_elsewhere(os.environ.get("DOCKER_HOST", ""))
+            reach(os.environ.get("DOCKER_HOST", ""), settings["ssh_config"])
         return Choice(RuntimeName(wanted), f"asked for by {settings.origin('runtime')}")
     obstacle = _no_docker(settings, images, ids)
     if not obstacle:
@@ -46,9 +47,14 @@ def choose_runtime(
 def _on_engines(settings: Settings) -> Choice:
     """Engines that were named run containers, whatever else this machine has."""
     count = len(settings["engines"])
-    for engine in settings["engines"]:
-        refuse_elsewhere(engine)
+    reach_engines(settings)
     return Choice(RuntimeName.DOCKER, f"{count} engine{'s' * (count > 1)} by {settings.origin('engines')}")
+
+
+def reach_engines(settings: Settings) -> None:
+    """Have a way to each engine that was named, also to those over ssh. Raises RuntimeUnavailable."""
+    for engine in settings["engines"]:
+        reach(engine, settings["ssh_config"])
 
 
 def refuse_engines_without_containers(settings: Settings) -> None:
@@ -66,6 +72,10 @@ def _no_docker(settings: Settings, images: Mapping[str, tuple[str, ...]], ids: M
     host = os.environ.get("DOCKER_HOST", "")
     if not host and not Path("/var/run/docker.sock").exists():
         return "no docker engine: no DOCKER_HOST and no /var/run/docker.sock"
+    try:
+        reach(host, settings["ssh_config"])
+    except RuntimeUnavailable as error:
+        return error.message
     from harness.runtimes.docker.asking import why_not
 
     return why_not(images, settings["pull"], ids)

@@ -1,4 +1,5 @@
-"""An engine on another machine is told at once: its containers publish on a loopback that nobody here reaches.
+"""A port of an engine on another machine is refused at once: its containers publish on a loopback that nobody here
+reaches. Over ssh that loopback is reached (`ssh.reach`).
 
 Without this a run would wait for services until its time is over, and blame them.
 """
@@ -13,15 +14,13 @@ from harness.errors import RuntimeUnavailable
 
 LOOKUP_WITHIN = 1.5
 """Seconds in which a name has to become addresses; what is left of two belongs to the start of a process."""
-HERE = "run the harness on that machine (by ssh, or as a job there), where its engine is unix:///var/run/docker.sock"
+HERE = "name it by ssh, as ssh://USER@{host}, or run the harness on that machine"
 
 
 def refuse_elsewhere(address: str) -> None:
-    """Raises RuntimeUnavailable for an engine whose address is not one of this machine. A socket in the file system is
-    taken for one of this machine's; so is a port of loopback, whatever forwards it."""
+    """Raises RuntimeUnavailable for a port that is not one of this machine. A socket in the file system is taken for
+    one of this machine's; so is a port of loopback, whatever forwards it. Engines over ssh are not asked about here."""
     parts = urlsplit(address)
-    if parts.scheme == "ssh":
-        raise RuntimeUnavailable(f"docker engine at {address}: engines over ssh are not supported", HERE)
     if parts.scheme not in {"tcp", "http", "https"} or not parts.hostname:
         return
     found = _addresses(parts.hostname)
@@ -33,7 +32,7 @@ def refuse_elsewhere(address: str) -> None:
         raise RuntimeUnavailable(
             f"docker engine at {address} is on another machine ({found[0]}): services publish on 127.0.0.1 of the "
             "engine's machine only, where nobody here reaches them",
-            HERE,
+            HERE.format(host=parts.hostname),
         )
 
 

@@ -67,10 +67,21 @@ class ProcessRuntime:
 
     def __init__(self, directory: Path, spawner: Spawner) -> None:
         self.directory = directory
-        self.callback_host = "127.0.0.1"
+        self.callback_host, self.elsewhere = "127.0.0.1", ""
         self._spawner = spawner
         self._plan: StackPlan | None = None
         self._instances: list[ProcessInstance] = []
+
+    def called_at(self, port: int) -> tuple[str, int]:
+        """Services are on this host."""
+        return self.callback_host, port
+
+    def called_no_more(self, port: int) -> None:
+        """Nothing was done for it."""
+
+    def lost(self) -> str:
+        """Never: services are processes of this host."""
+        return ""
 
     def prepare(self, plan: StackPlan) -> None:
         """Make the directories. Raises PlanError when they cannot be made."""

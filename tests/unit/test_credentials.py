@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from harness.credentials import MASK, Secret, certificates, is_sensitive, random_secret, redact, sensitive_values
+from harness.credentials import (
+    MASK,
+    Secret,
+    certificates,
+    is_sensitive,
+    random_secret,
+    redact,
+    sensitive_values,
+    without_password,
+)
 
 
 def test_a_secret_shows_itself_only_when_asked() -> None:
@@ -79,3 +88,9 @@ def handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> str:
             except ssl.SSLCertVerificationError as error:
                 return str(error)
     return ""
+
+
+def test_a_password_in_an_address_is_not_shown() -> None:
+    text = "--engines='ssh://me:hunter2@host:22,tcp://host:2375': expected ssh://me@host"
+    assert without_password(text) == "--engines='ssh://me:***@host:22,tcp://host:2375': expected ssh://me@host"
+    assert without_password("ssh://me:p@ss@host") == "ssh://me:***@host"

@@ -18,7 +18,7 @@ from docker.errors import DockerException
 from testcontainers.core.config import testcontainers_config
 
 from harness.errors import RuntimeUnavailable
-from harness.runtimes.elsewhere import refuse_elsewhere
+from harness.runtimes.ssh.reach import reached, spoken
 
 ASK_TIMEOUT = 2
 """Seconds in which an engine has to answer to be considered there."""
@@ -55,10 +55,10 @@ def engine_address() -> str:
 
 def make_client(timeout: int = CALL_TIMEOUT, address: str = "") -> Any:
     """A client of the engine at an address, else of the one that DOCKER_HOST or the default socket names. One per
-    thread: it is not thread-safe. Raises RuntimeUnavailable, also for an engine on another machine."""
-    refuse_elsewhere(address or engine_address())
+    thread: it is not thread-safe. Raises RuntimeUnavailable, also for an engine that is out of reach."""
+    here = reached(address or engine_address())
     _spare_loopback()
-    environment = {**os.environ, "DOCKER_HOST": address} if address else None
+    environment = {**os.environ, "DOCKER_HOST": here} if address else None
     try:
         return docker.DockerClient.from_env(timeout=timeout, environment=environment)
     except (DockerException, requests.RequestException, OSError) as error:
@@ -89,13 +89,13 @@ def ask(timeout: int = ASK_TIMEOUT, address: str = "") -> Engine:
         os=str(info.get("OperatingSystem", "")),
         architecture=str(info.get("Architecture", "")),
         rootless=any("rootless" in option for option in info.get("SecurityOptions") or []),
-        address=address or engine_address(),
+        address=spoken(address or engine_address()),
         identity=tuple(str(info.get(key, "")) for key in ("ID", "Name", "DockerRootDir")),
     )
 
 
 def _unavailable(error: Exception, address: str) -> RuntimeUnavailable:
-    where = address or os.environ.get("DOCKER_HOST", "the default socket")
+    where = spoken(address or os.environ.get("DOCKER_HOST", "the default socket"))
     return RuntimeUnavailable(
         f"docker engine at {where} does not answer: {reason(error)}",
         "start it, set DOCKER_HOST, or use --runtime process",

@@ -19,12 +19,19 @@ POOLS = tuple(ipaddress.IPv4Network(text) for text in ("10.192.0.0/10", "172.16.
 of 10.0.0.0/8 has the others."""
 
 
-def create(client: Any, name: str, labels: dict[str, str], wanted: ipaddress.IPv4Network | None = None) -> Any:
+def create(
+    client: Any,
+    name: str,
+    labels: dict[str, str],
+    wanted: ipaddress.IPv4Network | None = None,
+    routes: Path = Path("/proc/net/route"),
+) -> Any:
     """A labelled bridge network, on the `wanted` subnet when the compose file asks for one, else on a free one.
+    `routes` are those of the engine's machine.
 
     Raises RuntimeUnavailable when no subnet is free, or the wanted one is not.
     """
-    taken = [*_engine_subnets(client), *host_routes(Path("/proc/net/route"))]
+    taken = [*_engine_subnets(client), *host_routes(routes)]
     last = ""
     for _ in range(1 if wanted else TRIES):
         subnet = wanted or draw_subnet(taken, random.Random())
@@ -65,10 +72,12 @@ def draw_subnet(
 
 
 def gateway(network: Any) -> ipaddress.IPv4Interface:
-    """The host's address in the network, what containers call back, with the network's prefix."""
+    """The host's address in the network, what containers call back, with the network's prefix. An engine does not tell
+    the one that it chose for its own bridge, which is the first."""
     network.reload()
     config = network.attrs["IPAM"]["Config"][0]
-    return ipaddress.IPv4Interface(f"{config['Gateway']}/{config['Subnet'].partition('/')[2]}")
+    subnet = ipaddress.IPv4Network(config["Subnet"])
+    return ipaddress.IPv4Interface(f"{config.get('Gateway') or subnet[1]}/{subnet.prefixlen}")
 
 
 def _engine_subnets(client: Any) -> list[ipaddress.IPv4Network]:

@@ -25,16 +25,24 @@ class Joins:
 
 
 @dataclass(frozen=True)
+class Copied:
+    """A file of a container's own, there before its first start."""
+
+    data: bytes
+    mode: int = CONFIG_MODE
+
+
+@dataclass(frozen=True)
 class Request:
     """What Testcontainers is asked for; `more` are keyword arguments of docker's client, one create request. `files`
-    are texts by path, copied into the container before its first start."""
+    are copied to their paths in the container before its first start."""
 
     ports: Mapping[str, tuple[str, int]]
     tmpfs: Mapping[str, str]
     joins: Joins
     endpoint: Mapping[str, Any]
     more: Mapping[str, Any]
-    files: Mapping[str, str]
+    files: Mapping[str, Copied]
 
     def container(self, service: ServicePlan) -> DockerContainer:
         """A Testcontainers container, not created yet."""
@@ -44,8 +52,8 @@ class Request:
         # Typed for a number, handed on to docker's client, which takes an address to publish on as well.
         cast("dict[str, Any]", made.ports).update(self.ports)
         made.tmpfs.update(self.tmpfs)
-        for target, text in self.files.items():
-            made.with_copy_into_container(text.encode(), target, CONFIG_MODE)
+        for target, file in self.files.items():
+            made.with_copy_into_container(file.data, target, file.mode)
         return made
 
 
@@ -56,7 +64,7 @@ def request_for(
     mounts: list[Mount],
     joins: Joins,
     labels: Mapping[str, str],
-    files: Mapping[str, str],
+    files: Mapping[str, Copied],
 ) -> Request:
     """Ports on 127.0.0.1 only, no new privileges, the limits of the compose file, our labels in the create request.
 

@@ -34,8 +34,8 @@ class Registry:
 
     def register(self, port: int) -> None:
         """Be found at this port as long as `/ready`, asked once a second, answers 200 within half a second."""
-        url = f"http://{self._settings.host}:{port}"
-        check = consul.Check.http(f"{url}/ready", "1s", "500ms", "1m")
+        checked_at = self._settings.checked_at or f"{self._settings.host}:{port}"
+        check = consul.Check.http(f"http://{checked_at}/ready", "1s", "500ms", "1m")
         about = {"address": self._settings.host, "port": port, "check": check}
         self._consul.agent.service.register(self._settings.name, self._settings.instance, **about)
 

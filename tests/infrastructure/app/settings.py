@@ -11,6 +11,7 @@ class Settings:
     """`name` is what the instances of one service share; `prefix` comes before every key in Redis (`prefix:`) and
     Consul (`prefix/`).
 
+    `checked_at` is where the registry reaches it, when that is not host and port.
     Times in seconds. `timeout` bounds each call of a dependency. Port 0 takes a free one and tells it in the log.
     """
 
@@ -25,6 +26,7 @@ class Settings:
     otlp_url: str = ""
     prefix: str = ""
     port: int = 0
+    checked_at: str = ""
     timeout: float = 5.0
     cache_seconds: float = 60.0
 
@@ -43,6 +45,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         otlp_url=environment["APP_OTLP_URL"],
         prefix=environment["APP_PREFIX"],
         port=int(environment.get("APP_PORT", "0")),
+        checked_at=environment.get("APP_CHECKED_AT", ""),
         timeout=float(environment.get("APP_TIMEOUT", "5")),
         cache_seconds=float(environment.get("APP_CACHE_SECONDS", "60")),
     )

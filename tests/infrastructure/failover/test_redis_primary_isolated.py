@@ -28,7 +28,7 @@ def isolated(sentinels: Any, run_experiment: Any, checker: SetFull, name: str, *
     """Cut the link to the peers for five seconds after a successor was made; read from whoever is primary then."""
     stack, cluster = sentinels(links=[PEERS], **more)
     old = stack["redis-primary"]
-    behind_link = (stack.links["peers"].endpoint.host, stack.links["peers"].endpoint.port)
+    behind_link = (stack.links["peers"].inside.host, stack.links["peers"].inside.port)
 
     def steady() -> None:
         cluster.known_as["redis-primary"] = behind_link

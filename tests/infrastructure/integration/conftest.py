@@ -19,6 +19,8 @@ from opentelemetry import propagate
 from opentelemetry.trace import SpanKind, format_trace_id
 
 from harness.keeper.client import RemoteStack
+from harness.keeper.leases import Leases
+from harness.model import Port
 from harness.probes.exposition import Sample, samples
 from harness.probes.poll import Deadline, NotYet, poll
 from harness.pytest_plugin.fixtures import Namespace
@@ -160,6 +162,7 @@ class Deployment:
         self.config_key = f"{corner.of('consul')}config"
         self.marks: dict[str, str] = corner.of("tempo")
         self.instances: list[Instance] = []
+        self._ways, self._leases = ExitStack(), Leases()
         self.redis_prefix = str(corner.of("redis"))
         self.database: Any = corner.of("arangodb")
 
@@ -182,16 +185,25 @@ class Deployment:
         """End every instance at once; Consul forgets them with the namespace."""
         for instance in self.instances:
             instance.child.kill()
+        self._ways.close()
+        self._leases.release()
 
     def _launch(self, role: str, settings: Mapping[str, str]) -> Instance:
         name = f"{self.service(role)}-{len(self.instances)}"
         host = self.stack.callback_host
-        environment = {**self._environment(self.service(role), name, host), **settings}
+        environment = {**self._environment(self.service(role), name, host), **settings, **self._way()}
         command = (sys.executable, "-m", "app")
         child = Child(command, environment, self.folder, self.folder / f"{name}.log", lambda spawn: spawn())
         self.instances.append(Instance(name, child, host, int(environment.get("APP_PORT", "0"))))
         child.launch()
         return self.instances[-1]
+
+    def _way(self) -> dict[str, str]:
+        """From services on another machine: a port that is known before the instance has it, and a way to it."""
+        if not self.stack.elsewhere:
+            return {}
+        port = str(self._leases.lease(Port("app", 0), self.stack.callback_host).port)
+        return {"APP_PORT": port, "APP_CHECKED_AT": self._ways.enter_context(self.stack.called_at(int(port)))}
 
     def _await(self, instance: Instance) -> None:
         def listening() -> int:

@@ -111,7 +111,7 @@ def test_an_alert_on_the_span_error_rate_reaches_a_webhook(
                 caller.call("GET", f"{other.url}/items/{other.name}")
 
     calling = threading.Thread(target=keep_calling)
-    with listening(stack.callback_host) as hook, watched(grafana, folder, hook.url, [bad, good]):
+    with listening(stack) as hook, watched(grafana, folder, hook.url, [bad, good]):
         calling.start()
         try:
 

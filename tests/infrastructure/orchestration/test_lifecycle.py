@@ -53,17 +53,21 @@ def health_of(up: Any, name: str, wanted: str) -> None:
     poll(ask, Deadline.after(20), f"{name} {wanted}")
 
 
-def test_a_frozen_service_turns_unhealthy_and_healthy_again(up: Callable[..., Any], redis_image: str) -> None:
+def test_a_frozen_service_turns_unhealthy_and_healthy_again(
+    up: Callable[..., Any], redis_image: str, stack: RemoteStack
+) -> None:
     """The engine's health check notices a server that hangs, and its recovery. Source: Engine API, `Health`."""
-    stack = up({"services": {"cache": quick_redis(redis_image)}})
-    health_of(stack, "cache", "healthy")
-    pid = stack.engine.inspect("cache")["State"]["Pid"]
+    if stack.elsewhere:
+        pytest.skip("not verified: the service's process is on another machine; its number here is another's")
+    mine = up({"services": {"cache": quick_redis(redis_image)}})
+    health_of(mine, "cache", "healthy")
+    pid = mine.engine.inspect("cache")["State"]["Pid"]
     os.kill(pid, signal.SIGSTOP)
     try:
-        health_of(stack, "cache", "unhealthy")
+        health_of(mine, "cache", "unhealthy")
     finally:
         os.kill(pid, signal.SIGCONT)
-    health_of(stack, "cache", "healthy")
+    health_of(mine, "cache", "healthy")
 
 
 def test_a_service_starts_only_after_what_it_needs_is_ready(up: Callable[..., Any], redis_image: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -26,16 +26,17 @@ SOON = 3 * INTERVAL + 2
 class Receiver:
     """An application's health endpoint: `/200` answers 200, and `/app` whatever `status` says at the time."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, called_at: Callable[[int], AbstractContextManager[str]]) -> None:
         self.status, self.asked, self.patience = 200, list[dict[str, str]](), threading.Event()
         self._server = ThreadingHTTPServer((host, 0), self._handler())
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        self.host, self.port = host, self._server.server_address[1]
+        self._way = called_at(self._server.server_port)
+        self.address = self._way.__enter__()
 
     def url(self, path: str) -> str:
         """An address to be checked."""
-        return f"http://{self.host}:{self.port}{path}"
+        return f"http://{self.address}{path}"
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         receiver = self
@@ -66,12 +67,13 @@ class Receiver:
         self.patience.set()
         self._server.shutdown()
         self._server.server_close()
+        self._way.__exit__(None, None, None)
 
 
 @pytest.fixture
 def receiver(stack: RemoteStack) -> Iterator[Receiver]:
     """An application that the agent can call."""
-    made = Receiver(stack.callback_host)
+    made = Receiver(stack.callback_host, stack.called_at)
     yield made
     made.close()
 
@@ -174,11 +176,14 @@ def test_an_http_check_follows_the_application(http: Endpoint, name: str, receiv
     until(http, name, "passing")
 
 
-def test_an_application_that_hangs_or_is_gone_is_critical(http: Endpoint, name: str, receiver: Receiver) -> None:
+def test_an_application_that_hangs_or_is_gone_is_critical(
+    http: Endpoint, name: str, receiver: Receiver, stack: RemoteStack
+) -> None:
     """`Timeout` bounds the check; the output tells a refused connection from an overdue answer."""
     with socket.socket() as unused:
-        unused.bind((receiver.host, 0))
-        nobody = f"http://{receiver.host}:{unused.getsockname()[1]}/"
+        unused.bind((stack.callback_host, 0))
+        with stack.called_at(unused.getsockname()[1]) as address:
+            nobody = f"http://{address}/"  # from another machine there is a way no more, so nobody listens there either
         register(http, name, {"HTTP": nobody, "Interval": "1s", "Timeout": "1s"}, f"{name}-gone")
         register(http, name, {"HTTP": receiver.url("/slow"), "Interval": "1s", "Timeout": "200ms"}, f"{name}-slow")
 
@@ -190,8 +195,10 @@ def test_an_application_that_hangs_or_is_gone_is_critical(http: Endpoint, name: 
 
 def test_a_tcp_check_tells_whether_somebody_listens(http: Endpoint, name: str, stack: RemoteStack) -> None:
     """TCP check: passing when the connection is accepted, critical when not."""
-    with socket.create_server((stack.callback_host, 0)) as listener:
-        address = f"{stack.callback_host}:{listener.getsockname()[1]}"
+    with (
+        socket.create_server((stack.callback_host, 0)) as listener,
+        stack.called_at(listener.getsockname()[1]) as address,
+    ):
         register(http, name, {"TCP": address, "Interval": "1s", "Timeout": "1s"})
         assert "Success" in until(http, name, "passing")["Output"]
     assert "connection refused" in until(http, name, "critical")["Output"]

@@ -50,7 +50,9 @@ class Names:
 
 @pytest.fixture
 def names(stack: RemoteStack) -> Names:
-    """The agent's DNS server."""
+    """The agent's DNS server. Skips where datagrams do not get to it."""
+    if stack.elsewhere:
+        pytest.skip("not verified: DNS over UDP, which ssh does not forward from an engine on another machine")
     return Names(stack["consul"].endpoint("dns"))
 
 

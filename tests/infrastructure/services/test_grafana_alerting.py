@@ -147,7 +147,7 @@ def stage(stack: RemoteStack, grafana: ServiceSession) -> Iterator[Stage]:
     name = f"t-{secrets.token_hex(6)}"
     done(grafana.post("/api/folders", json={"uid": name, "title": name}))
     login = {"username": "grafana", "password": "hook-pass"}
-    with listening(stack.callback_host) as hook, listening(stack.callback_host) as stubborn:
+    with listening(stack) as hook, listening(stack) as stubborn:
         stubborn.refuse = 1
         points = [put_point(grafana, name, hook.url, **login), put_point(grafana, f"{name}-b", stubborn.url)]
         quiet = silence(grafana, stage=name, quiet="yes")
@@ -323,7 +323,7 @@ def test_an_alert_is_pending_then_fires_then_is_resolved(
     """ "Pending period": nobody is told before the condition has held for `for`; when it holds no more the same alert
     is told as resolved, with its end. The rule itself is never touched meanwhile."""
     folder, states = namespace.of("grafana"), [""]
-    with listening(stack.callback_host) as hook:
+    with listening(stack) as hook:
         point(namespace.name, hook.url)
         done(put_group(grafana, folder, [rule("wave", folder, pulse(2), **{"for": "5s"}, **to(namespace.name))]))
 
@@ -355,7 +355,7 @@ def test_a_policy_routes_by_label_to_its_contact_point(
     """ "Notification policies": an alert goes to the policy whose matchers it has, grouped as the policy says, and
     not to its neighbour; a contact point that a policy names is not deleted."""
     folder, name = namespace.of("grafana"), namespace.name
-    with listening(stack.callback_host) as hook, listening(stack.callback_host) as other:
+    with listening(stack) as hook, listening(stack) as other:
         quick = {"group_by": ["team"], "group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h"}
         uids = [point(name, hook.url), point(f"{name}-b", other.url)]
         for receiver in (name, f"{name}-b"):

@@ -62,8 +62,11 @@ def upstream(stack: RemoteStack) -> Iterator[Upstream]:
         def log_message(self, *words: object) -> None:
             pass
 
-    with ThreadingHTTPServer((stack.callback_host, 0), Handler) as server:
-        state.url = f"http://{server.server_address[0]!s}:{server.server_port}"
+    with (
+        ThreadingHTTPServer((stack.callback_host, 0), Handler) as server,
+        stack.called_at(server.server_port) as address,
+    ):
+        state.url = f"http://{address}"
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield state
         state.open.set()

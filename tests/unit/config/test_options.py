@@ -66,10 +66,10 @@ def test_a_binary_needs_a_kind_and_a_path() -> None:
 
 
 def test_engines_are_addresses() -> None:
-    named = "unix:///run/docker.sock, tcp://127.0.0.1:2375,https://h:2376,ssh://me@h"
+    named = "unix:///run/docker.sock, tcp://127.0.0.1:2375,https://h:2376,ssh://me@h,ssh://h:22/run/d.sock"
     assert options.engine_addresses(named) == tuple(text.strip() for text in named.split(","))
     for text in ("localhost:2375", "tcp://", "unix://run", "tcp://h:1/x", "ftp://h"):
-        with pytest.raises(ValueError, match=r"expected addresses such as unix:///run/docker.sock or tcp://127"):
+        with pytest.raises(ValueError, match=r"expected addresses such as unix:///run/docker.sock, tcp://127"):
             options.engine_addresses(text)
 
 

@@ -170,6 +170,15 @@ def test_a_link_between_services_listens_where_they_can_call_back_and_one_of_cli
     assert runtime.seen["b"]["a"]["tcp"] == links["edge"].endpoint
 
 
+def test_a_link_between_services_elsewhere_is_told_as_they_reach_it(keeper: Keeper, runtime: FakeRuntime) -> None:
+    runtime.elsewhere = "ssh://h"
+    link = up(keeper).links["edge"]
+    assert link.endpoint.host == "127.0.0.1"
+    assert (link.inside.host, link.inside.port) == ("10.9.0.1", link.endpoint.port + 1)
+    assert runtime.seen["b"]["a"]["tcp"] == link.inside
+    assert runtime.called == [link.endpoint.port]
+
+
 def test_a_handle_tells_how_the_stacks_own_services_reach_it(keeper: Keeper) -> None:
     handle = up(keeper)["a"]
     assert handle.inside() == handle.inside("tcp") == replace(handle.endpoint(), host="a")

@@ -16,6 +16,7 @@ from harness.errors import UsageError
 from harness.identity import Identity
 from harness.keeper import rundir
 from harness.keeper.rundir import RunDir
+from harness.runtimes.ssh.place import Note, new_place
 
 
 def made(state: Path, name: str, keeper: Identity | str | None = None, age: float = 0.0) -> RunDir:
@@ -67,6 +68,26 @@ def test_a_directory_that_goes_away_meanwhile_is_no_matter(state: Path, monkeypa
     monkeypatch.setattr(rundir, "all_runs", lambda root: iter([gone]))
     assert gone.age == 0
     assert rundir.sweep(state) == []
+
+
+def test_services_elsewhere_are_lost_with_the_keeper_and_those_here_are_not(state: Path) -> None:
+    living, dead, here = (
+        made(state, name, owner) for name, owner in (("a", Identity.mine()), ("b", DEAD), ("c", DEAD))
+    )
+    for run in (living, dead):
+        run.elsewhere.write_text("ssh://h")
+    assert (living.loss(), here.loss()) == ("", "")
+    assert dead.loss() == "docker engine at ssh://h: the ssh connection ended with the keeper of run b, which is gone"
+    dead.lost.write_text("it is lost")
+    assert dead.loss() == "it is lost"
+
+
+def test_sockets_of_dead_connections_go_with_the_dead_runs(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.runtimes.ssh.place.root", lambda: state / "t")
+    dead = new_place(Note("ssh://h", "", DEAD))
+    (state / "runs").mkdir()
+    assert rundir.sweep(state / "runs") == []
+    assert not dead.path.exists()
 
 
 def test_runs_are_listed_oldest_first_without_links_and_files(state: Path) -> None:

@@ -74,6 +74,66 @@ def test_a_start_tells_progress_and_gives_handles(keeper: Keeper) -> None:
     assert (stack.of_kind("redis"), stack.failed(), stack.callback_host) == (None, [], "127.0.0.1")
 
 
+# -- services on another machine --------------------------------------------------------------------------
+
+
+def test_a_receiver_is_called_where_it_listens_when_services_are_here(keeper: Keeper, runtime: FakeRuntime) -> None:
+    stack = up(keeper)
+    with stack.called_at(4711) as address:
+        assert address == "127.0.0.1:4711"
+    assert (stack.elsewhere, runtime.called) == ("", [])
+
+
+def test_services_elsewhere_have_a_way_to_a_receiver_as_long_as_it_is_wanted(
+    keeper: Keeper, runtime: FakeRuntime
+) -> None:
+    runtime.elsewhere = "ssh://h"
+    stack = up(keeper)
+    with stack.called_at(4711) as address:
+        assert address == "10.9.0.1:4712"
+        assert runtime.called == [4711]
+    assert (stack.elsewhere, runtime.called) == ("ssh://h", [])
+
+
+def test_an_address_that_is_taken_there_is_another_before_anybody_is_told(
+    keeper: Keeper, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leased: list[Endpoint] = []
+    lease = Leases.lease
+
+    def noting(leases: Leases, port: Port, host: str = "127.0.0.1") -> Endpoint:
+        leased.append(lease(leases, port, host))
+        runtime.numbers = frozenset({leased[0].port})
+        return leased[-1]
+
+    monkeypatch.setattr(Leases, "lease", noting)
+    stack = up(keeper)
+    ports = {endpoint.port for handle in stack.values() for endpoint in handle.endpoints.values()}
+    assert leased[0].port not in ports
+    assert leased[-1].port in ports
+    assert stack["a"].endpoint("http").scheme == "http"
+
+
+def test_a_way_to_a_receiver_needs_a_stack(keeper: Keeper) -> None:
+    with pytest.raises(UsageError, match="no stack is up"):
+        keeper.client().call("called_at", port=1)
+    assert keeper.client().call("called_no_more", port=1) is True
+
+
+def test_an_engine_that_is_lost_is_told_once_in_the_journal_and_in_the_runs_directory(
+    keeper: Keeper, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.keeper.owned.LOST_EVERY", 0.01)
+    about = {"run": "r", "engine": {"address": "ssh://h", "stack": "r"}}
+    keeper.client().start(PLAN, keeper.report, about)
+    assert keeper.run_dir.loss() == ""
+    runtime.loss = "docker engine at ssh://h: the ssh connection was lost"
+    assert eventually(keeper.run_dir.loss) == runtime.loss
+    file = keeper.report / journal.FILE_NAME
+    (event,) = eventually(lambda: [one for one in journal.read(file) if one.type == journal.ENGINE_LOST])
+    assert (event["detail"], event["engine"]) == (runtime.loss, "ssh://h")
+
+
 def test_many_clients_start_one_stack(keeper: Keeper, runtime: FakeRuntime) -> None:
     barrier, ports = threading.Barrier(8), list[int]()
 

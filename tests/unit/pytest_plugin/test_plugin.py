@@ -154,6 +154,18 @@ def test_a_service_that_does_not_come_up_blocks_its_tests_and_decides_the_exit_c
 
 
 @needs_redis
+def test_once_its_engine_is_lost_nothing_more_is_tested(project: Project) -> None:
+    losing = "    stack.client.run_dir.lost.write_text('docker engine at ssh://h: the ssh connection was lost')\n"
+    project.test("services", "redis", f"def test_a(stack):\n{losing}")
+    project.test("integration", "both", f"{GREEN}\ndef test_plain(stack):\n    assert 0\n")
+    result = project.run()
+    result.assert_outcomes(passed=1, skipped=2)
+    outcomes = {event["test"].rpartition("::")[2]: event for event in project.events("test_finished")}
+    assert [outcomes[name]["outcome"] for name in ("test_ping", "test_plain")] == ["blocked"] * 2
+    assert outcomes["test_ping"]["reason"] == "blocked by docker engine at ssh://h: the ssh connection was lost"
+
+
+@needs_redis
 def test_a_keeper_that_was_killed_makes_the_run_red(project: Project) -> None:
     """On an engine it leaves containers; nobody else could tell so any more."""
     killing = "    os.kill(stack.client.run_dir.keeper().pid, signal.SIGKILL)\n"

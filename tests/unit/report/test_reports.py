@@ -37,6 +37,7 @@ def problem(text: str) -> Event:
     return Event(journal.SESSION_ERROR, 103.0, {"detail": text})
 
 
+LOST = Event(journal.ENGINE_LOST, 103.5, {"detail": "docker engine at ssh://h: the ssh connection was lost: x"})
 LEFT = Event(journal.LEFT_BEHIND, 104.0, {"what": ["process 1", "/x"]})
 BROKEN = ready("redis", cause="exited with code 1\n  log", state="failed")
 BLOCKED = ready("b", cause="needs redis", state="blocked")
@@ -53,6 +54,7 @@ BLOCKED = ready("b", cause="needs redis", state="blocked")
         ([BLOCKED, ended("a")], 0, ""),
         ([ended("a"), LEFT], 9, "left behind: process 1, /x"),
         ([ended("b", "failed", reason="no"), LEFT], 1, "tests/services/test_redis.py::b: no"),
+        ([BROKEN, ended("b", "failed"), LOST, LEFT], 7, "docker engine at ssh://h: the ssh connection was lost: x"),
         ([], 5, "no test was executed (0 skipped or blocked)"),
         ([ended("a", "skipped"), ended("b", "blocked")], 5, "no test was executed (2 skipped or blocked)"),
     ],

@@ -150,6 +150,12 @@ class FakeRuntime:
     prepare_error: HarnessError | None = None
     create_error: dict[str, Exception] = field(default_factory=dict)
     callback_host: str = "127.0.0.1"
+    elsewhere: str = ""
+    loss: str = ""
+    called: list[int] = field(default_factory=list)
+    """The ports of receivers that services were given a way to."""
+    numbers: frozenset[int] = frozenset()
+    """Those that somebody listens at where services run."""
     seen: dict[str, Mapping[str, Mapping[str, Endpoint]]] = field(default_factory=dict)
     """The addresses that each service was told."""
 
@@ -157,6 +163,22 @@ class FakeRuntime:
         """Prepare an instance for a service."""
         self.prepared[name] = FakeInstance(name, self.events, **more)
         return self.prepared[name]
+
+    def called_at(self, port: int) -> tuple[str, int]:
+        """From elsewhere by another address, and a port of its own."""
+        if not self.elsewhere:
+            return self.callback_host, port
+        self.called.append(port)
+        return "10.9.0.1", port + 1
+
+    def called_no_more(self, port: int) -> None:
+        self.called.remove(port)
+
+    def lost(self) -> str:
+        return self.loss
+
+    def taken(self) -> frozenset[int]:
+        return self.numbers
 
     def prepare(self, plan: StackPlan) -> None:
         self.events.append("prepare")

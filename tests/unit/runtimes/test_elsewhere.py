@@ -60,7 +60,7 @@ def test_another_machine_is_refused_with_the_reason_and_what_to_do(
         subject.refuse_elsewhere(f"{scheme}://build.test:2375")
     assert f"{scheme}://build.test:2375 is on another machine ({FAR})" in refused.value.message
     assert "127.0.0.1 of the engine's machine" in refused.value.message
-    assert refused.value.next_step.startswith("run the harness on that machine")
+    assert refused.value.next_step.startswith("name it by ssh, as ssh://USER@build.test, or run the harness on that")
 
 
 def test_a_name_that_nobody_knows_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,9 +80,10 @@ def test_a_resolver_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyP
         over.set()
 
 
-def test_an_engine_over_ssh_is_refused_as_such() -> None:
-    with pytest.raises(RuntimeUnavailable, match=r"ssh://me@build.test: engines over ssh are not supported"):
-        subject.refuse_elsewhere("ssh://me@build.test")
+def test_an_engine_over_ssh_is_not_asked_about_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name may be one of ssh's configuration, that no resolver knows."""
+    resolve(monkeypatch)
+    subject.refuse_elsewhere("ssh://me@build.test")
 
 
 def test_nobody_is_asked_at_an_address_that_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

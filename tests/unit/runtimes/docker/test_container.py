@@ -16,7 +16,7 @@ from harness.errors import HarnessError, PortError, ServiceError
 from harness.model import Endpoint, Limits, ServicePlan
 from harness.ports import COMPLETED
 from harness.runtimes.docker.container import ContainerInstance
-from harness.runtimes.docker.request import Joins, Request, request_for
+from harness.runtimes.docker.request import Copied, Joins, Request, request_for
 from tests.unit.rigs.core_rig import eventually, service
 from tests.unit.rigs.docker_rig import DIGEST, FakeContainer, FakeEngine, refusal
 
@@ -28,7 +28,7 @@ ENDPOINTS = {
 }
 PLAN = service("consul")
 JOINS = Joins("ih-r1", "10.9.0.2")
-FILES = {"/consul/config/a.json": "{}"}
+FILES = {"/consul/config/a.json": Copied(b"{}")}
 
 
 def asked(plan: ServicePlan) -> Request:
