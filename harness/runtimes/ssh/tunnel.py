@@ -75,7 +75,8 @@ class Tunnel:
         return f"docker engine at {self.address}: the ssh connection was lost: {self._master.last_words()}"
 
     def forward(self, ports: Sequence[int]) -> None:
-        """What is published on loopback there answers on loopback here, at the same numbers. Raises PortError."""
+        """What is published on loopback there answers on loopback here, at the same numbers. Raises PortError,
+        and RuntimeUnavailable when the connection was lost."""
         specs = [_there(port) for port in ports]
         if not specs:
             return
