@@ -80,7 +80,7 @@ class OwnedStack:
         self._stack.start(lambda status: self._progress(status, tell))
         if engine := self._stack.runtime.elsewhere:
             self._run_dir.elsewhere.write_text(engine, encoding="utf-8")
-        threading.Thread(target=self._watch, args=(self._stack,), daemon=True, name="watch").start()
+            threading.Thread(target=self._watch, args=(self._stack,), daemon=True, name="watch").start()
 
     def _watch(self, stack: Stack) -> None:
         """Tell, once, when the engine is out of reach: tests of its services say nothing about them any more."""

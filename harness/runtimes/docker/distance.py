@@ -7,8 +7,9 @@ from pathlib import Path
 
 from harness.ports import Spawner
 from harness.runtimes.docker.engine import engine_address
+from harness.runtimes.ssh.checks import HERE
 from harness.runtimes.ssh.reach import DOCKER_HOST, own_tunnel
-from harness.runtimes.ssh.tunnel import HERE, Tunnel, here_and_now
+from harness.runtimes.ssh.tunnel import Tunnel, here_and_now
 
 ROUTES = Path("/proc/net/route")
 

@@ -10,11 +10,10 @@ from harness.errors import PortError, RuntimeUnavailable
 from harness.identity import Identity
 from harness.ports import Spawner
 from harness.runtimes.ssh.address import SshAddress
-from harness.runtimes.ssh.checks import refuse_no_engine, refuse_this_machine, refuse_unreachable
+from harness.runtimes.ssh.checks import HERE, refuse_no_engine, refuse_this_machine, refuse_unreachable
 from harness.runtimes.ssh.master import Master, Tell
 from harness.runtimes.ssh.place import Note, new_place, sweep
 
-HERE = "127.0.0.1"
 LISTENS = "0A"
 """The state of a socket that listens."""
 

@@ -123,6 +123,7 @@ def test_a_way_to_a_receiver_needs_a_stack(keeper: Keeper) -> None:
 def test_an_engine_that_is_lost_is_told_once_in_the_journal_and_in_the_runs_directory(
     keeper: Keeper, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    runtime.elsewhere = "ssh://h"
     monkeypatch.setattr("harness.keeper.owned.LOST_EVERY", 0.01)
     about = {"run": "r", "engine": {"address": "ssh://h", "stack": "r"}}
     keeper.client().start(PLAN, keeper.report, about)
